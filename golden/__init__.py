@@ -1,0 +1,1 @@
+"""SAFormer in PyTorch: training, quantisation, the integer model (the specification), counts and energy."""

@@ -1,0 +1,227 @@
+"""The model configuration: every choice that the papers leave open, and the named configurations."""
+
+import dataclasses
+import math
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+
+from golden.errors import SaformerError
+
+
+class Aggregate(StrEnum):
+    """What the windows of SASA pool: currents (before the neuron) or spikes (after it)."""
+
+    CURRENT = "current"
+    SPIKE = "spike"
+
+
+class Head(StrEnum):
+    """How the tokens reach the classifier: through a neuron on their mean, or as their firing rate."""
+
+    NEURON = "neuron"
+    RATE = "rate"
+
+
+class Reset(StrEnum):
+    """What a spike does to the membrane: set it to zero, or subtract the threshold."""
+
+    HARD = "hard"
+    SOFT = "soft"
+
+
+_POSITIVE_INTEGERS = ("in_channels", "image_size", "classes", "timesteps", "dim", "depth", "mlp_ratio", "windows")
+_FLAGS = ("mix_neuron", "dwc")
+_CHOICES = {"aggregate": Aggregate, "head": Head, "reset": Reset}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """One SAFormer.
+
+    Parameters
+    ----------
+    name: used in reports and as the default file name.
+    in_channels, image_size: shape of the (square) images.
+    classes, timesteps: outputs, and steps T of the simulation.
+    dim, depth, mlp_ratio: channels D of the stream, encoder blocks, hidden channels of the MLP over D.
+    windows: n of SASA, a square number p * p whose p divides the side of the token grid.
+    pool_kernel, pool_stages: max-pool window (2, or 3 with padding 1; stride 2) and the convolutions that have one.
+    aggregate, head, mix_neuron, dwc, reset: see docs/arithmetic.md, "Choices".
+    threshold, attention_threshold: firing threshold of all neurons, and of the mask neuron (a multiple of 1/16).
+    weight_bits: bits of a signed weight, 2 to 8.
+
+    Raises
+    ------
+    SaformerError: a value is impossible, or values contradict each other.
+    """
+
+    name: str
+    in_channels: int = 3
+    image_size: int = 32
+    classes: int = 10
+    timesteps: int = 4
+    dim: int = 64
+    depth: int = 2
+    mlp_ratio: int = 4
+    windows: int = 4
+    pool_kernel: int = 2
+    pool_stages: tuple[int, ...] = (3, 4)
+    aggregate: Aggregate = Aggregate.CURRENT
+    head: Head = Head.NEURON
+    mix_neuron: bool = True
+    dwc: bool = True
+    reset: Reset = Reset.HARD
+    threshold: float = 1.0
+    attention_threshold: float = 0.5
+    weight_bits: int = 8
+
+    def __post_init__(self):
+        self._check_types()
+        if self.dim % 8:
+            raise SaformerError(f"dim must be a multiple of 8 (the first stage has dim / 8 channels), not {self.dim}")
+        if self.pool_kernel not in (2, 3):
+            raise SaformerError(f"pool_kernel must be 2 or 3, not {self.pool_kernel!r}")
+        if not 2 <= self.weight_bits <= 8:
+            raise SaformerError(f"weight_bits must be 2 to 8, not {self.weight_bits!r}")
+        self._check_pools()
+        self._check_windows()
+
+    def _check_types(self):
+        if not isinstance(self.name, str) or not self.name:
+            raise SaformerError(f"name must be a non-empty string, not {self.name!r}")
+        for field in (*_POSITIVE_INTEGERS, "pool_kernel", "weight_bits"):
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise SaformerError(f"{field} must be a positive integer, not {value!r}")
+        for field in _FLAGS:
+            if not isinstance(getattr(self, field), bool):
+                raise SaformerError(f"{field} must be true or false, not {getattr(self, field)!r}")
+        for field, choices in _CHOICES.items():
+            object.__setattr__(self, field, _choice(field, choices, getattr(self, field)))
+        for field in ("threshold", "attention_threshold"):
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 256:
+                raise SaformerError(f"{field} must be a number above 0 and below 256, not {value!r}")
+        if 16 * self.attention_threshold % 1:
+            raise SaformerError(f"attention_threshold must be a multiple of 1/16, not {self.attention_threshold!r}")
+
+    def _check_pools(self):
+        stages = self.pool_stages
+        if not isinstance(stages, list | tuple) or not all(type(stage) is int for stage in stages):
+            raise SaformerError(f"pool_stages must be a list of integers, not {stages!r}")
+        object.__setattr__(self, "pool_stages", tuple(stages))
+        if list(stages) != sorted(set(stages)) or not set(stages) <= {2, 3, 4}:
+            raise SaformerError(f"pool_stages must be distinct, ascending and among 2, 3 and 4, not {list(stages)!r}")
+        if self.image_size % 2 ** len(stages):
+            raise SaformerError(
+                f"image_size {self.image_size} cannot be halved {len(stages)} times (pool_stages); "
+                f"use a multiple of {2 ** len(stages)}"
+            )
+
+    def _check_windows(self):
+        if self.window_side**2 != self.windows or self.grid % self.window_side:
+            raise SaformerError(
+                f"windows must be p * p with p dividing the token grid's side {self.grid}, not {self.windows}"
+            )
+
+    @property
+    def stage_channels(self) -> tuple[int, int, int, int, int]:
+        """Output channels of conv1 to conv5."""
+        return (self.dim // 8, self.dim // 4, self.dim // 2, self.dim, self.dim)
+
+    @property
+    def grid(self) -> int:
+        """Side of the token grid."""
+        return self.image_size // 2 ** len(self.pool_stages)
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens N."""
+        return self.grid**2
+
+    @property
+    def window_side(self) -> int:
+        """Windows along one side of the token grid."""
+        return math.isqrt(self.windows)
+
+    @property
+    def window_kernel(self) -> int:
+        """Side of one window, in tokens."""
+        return self.grid // self.window_side
+
+    @property
+    def window_tokens(self) -> int:
+        """Tokens w of one window."""
+        return self.tokens // self.windows
+
+    @property
+    def hidden(self) -> int:
+        """Channels between fc1 and fc2."""
+        return self.dim * self.mlp_ratio
+
+    @property
+    def weight_limit(self) -> int:
+        """Largest magnitude of an integer weight; the range is symmetric."""
+        return 2 ** (self.weight_bits - 1) - 1
+
+    @property
+    def mask_threshold(self) -> int:
+        """Threshold of the mask neuron, for the current `count << 4`."""
+        unit = self.window_tokens**2 if self.aggregate is Aggregate.SPIKE else 1
+        return int(16 * self.attention_threshold) * unit
+
+    def stage_side(self, stage: int) -> int:
+        """Side of the map that convolution `stage` (1 to 5) computes, before its pool."""
+        return self.image_size // 2 ** sum(pooled < stage for pooled in self.pool_stages)
+
+    def to_dict(self) -> dict:
+        """Plain values only: what `from_dict` and a TOML or JSON file hold."""
+        values = dataclasses.asdict(self)
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "ModelConfig":
+        """The configuration with these fields. Raises SaformerError for a field that does not exist."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise SaformerError(f"unknown model setting {unknown[0]!r}; the settings are {', '.join(known)}")
+        if "name" not in values:
+            raise SaformerError("the model configuration has no name; add: name = \"...\"")
+        return cls(**values)
+
+
+def _choice(field: str, choices: type[StrEnum], value: object) -> StrEnum:
+    try:
+        return choices(value)
+    except ValueError:
+        raise SaformerError(f"{field} must be one of {', '.join(choices)}, not {value!r}") from None
+
+
+CONFIGS = {
+    config.name: config
+    for config in (
+        ModelConfig(name="tiny"),
+        ModelConfig(name="4-384", dim=384, depth=4),
+        ModelConfig(name="2-512", dim=512),
+        ModelConfig(name="2-256", dim=256, timesteps=16, in_channels=2, image_size=64, classes=11),
+    )
+}
+
+
+def load_config(name_or_path: str | Path) -> ModelConfig:
+    """The named configuration, or the one in a TOML file (its name defaults to the file's).
+
+    Raises SaformerError: neither a name nor a file, not TOML, or a bad setting.
+    """
+    if str(name_or_path) in CONFIGS:
+        return CONFIGS[str(name_or_path)]
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise SaformerError(f"no configuration {str(name_or_path)!r}: name one of {', '.join(CONFIGS)}, or a TOML file")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SaformerError(f"{path} is not a TOML file: {error}") from None
+    return ModelConfig.from_dict({"name": path.stem, **values})

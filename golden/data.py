@@ -1,0 +1,168 @@
+"""CIFAR-10 from the official python layout, the bundled images, and the augmentation used in training."""
+
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from golden.errors import SaformerError
+from golden.files import write_atomically
+
+ENVIRONMENT = "SAFORMER_DATA"
+BUNDLED_IMAGES = Path(__file__).resolve().parent.parent / "models" / "cifar10-100.npz"
+CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_FOLDER = "cifar-10-batches-py"
+_SPLITS = {"train": [f"data_batch_{number}" for number in range(1, 6)], "test": ["test_batch"]}
+_SHAPE = (3, 32, 32)
+_WHERE = (
+    "download the CIFAR-10 python version from https://www.cs.toronto.edu/~kriz/cifar.html, unpack it, "
+    f"and pass the folder with --data or {ENVIRONMENT}"
+)
+_PICKLE_NAMES = {
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("_codecs", "encode"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSet:
+    """Images uint8 [K, C, H, W], labels int64 [K], and their indices int64 [K] in the split they come from."""
+
+    images: Tensor
+    labels: Tensor
+    indices: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def select(self, *, first: int = 0, count: int | None = None) -> "ImageSet":
+        """`count` images from `first` on (all of them without `count`).
+
+        Raises SaformerError: the set does not have that many.
+        """
+        count = len(self) - first if count is None else count
+        if first < 0 or count < 1 or first + count > len(self):
+            raise SaformerError(
+                f"{count} images from number {first} on were asked for, but the data set has {len(self)}; ask for fewer"
+            )
+        return self.take(torch.arange(first, first + count))
+
+    def take(self, chosen: Tensor) -> "ImageSet":
+        """The images at these positions, int64 [K]."""
+        return ImageSet(images=self.images[chosen], labels=self.labels[chosen], indices=self.indices[chosen])
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Loads dictionaries of arrays and nothing else: a pickle from outside must not run code."""
+
+    def find_class(self, module: str, name: str) -> object:
+        if (module, name) not in _PICKLE_NAMES:
+            raise pickle.UnpicklingError(f"unexpected {module}.{name}")
+        # The old name of the module still works in NumPy 2, but with a warning.
+        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+
+
+def find_data(data: str | Path | None = None) -> Path:
+    """The folder with the CIFAR-10 batches: `data`, or what SAFORMER_DATA names, or the official folder inside it.
+
+    Raises SaformerError, saying where to get the data.
+    """
+    given = data if data is not None else os.environ.get(ENVIRONMENT)
+    if not given:
+        raise SaformerError(f"no CIFAR-10 data given: {_WHERE}")
+    for folder in (Path(given), Path(given) / _FOLDER):
+        if (folder / "test_batch").is_file():
+            return folder
+    raise SaformerError(f"no CIFAR-10 data in {given}: {_WHERE}")
+
+
+def _load_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        with path.open("rb") as file:
+            batch = _ArrayUnpickler(file, encoding="bytes").load()
+        return np.asarray(batch[b"data"], dtype=np.uint8).reshape(-1, *_SHAPE), np.asarray(batch[b"labels"], np.int64)
+    except FileNotFoundError:
+        raise SaformerError(f"{path} is missing: {_WHERE}") from None
+    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise SaformerError(f"{path} is not a CIFAR-10 batch ({error}): {_WHERE}") from None
+
+
+def load_cifar10(split: str, data: str | Path | None = None) -> ImageSet:
+    """The "train" (50,000) or "test" (10,000) split.
+
+    Raises SaformerError: no such split, or no readable data.
+    """
+    if split not in _SPLITS:
+        raise SaformerError(f"split must be one of {', '.join(_SPLITS)}, not {split!r}")
+    folder = find_data(data)
+    batches = [_load_batch(folder / name) for name in _SPLITS[split]]
+    images, labels = (torch.from_numpy(np.concatenate(parts)) for parts in zip(*batches, strict=True))
+    return ImageSet(images=images, labels=labels, indices=torch.arange(len(images)))
+
+
+def load_bundled() -> ImageSet:
+    """The 100 images of the test split that come with the project, ten of each class, classes interleaved."""
+    with np.load(BUNDLED_IMAGES, allow_pickle=False) as file:
+        return ImageSet(**{key: torch.from_numpy(file[key]) for key in ("images", "labels", "indices")})
+
+
+def choose_bundled(test: ImageSet, *, per_class: int = 10) -> ImageSet:
+    """The first `per_class` images of every class of `test`, classes interleaved."""
+    by_class = [torch.nonzero(test.labels == label).flatten()[:per_class] for label in range(len(CLASS_NAMES))]
+    return test.take(torch.stack(by_class, dim=1).flatten())
+
+
+def save_bundled(images: ImageSet, path: Path) -> None:
+    """Write what `load_bundled` reads."""
+    arrays = {key: getattr(images, key).numpy() for key in ("images", "labels", "indices")}
+    write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
+
+
+def check_images(images: Tensor, *, channels: int, size: int) -> None:
+    """Raises SaformerError unless `images` is uint8 [K, channels, size, size]."""
+    if images.dtype != torch.uint8 or images.ndim != 4 or tuple(images.shape[1:]) != (channels, size, size):
+        raise SaformerError(
+            f"the model takes uint8 images of shape [K, {channels}, {size}, {size}], "
+            f"not {str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
+        )
+
+
+def fit_images(images: Tensor, *, channels: int, size: int) -> Tensor:
+    """Images uint8 [K, C, H, W] brought to [K, channels, size, size].
+
+    Sizes change by nearest-neighbour sampling, colours by repeating the mean over the channels, so that real images
+    can drive a model of another input shape.
+    """
+    if images.shape[1] != channels:
+        mean = images.to(torch.int32).sum(dim=1, keepdim=True) // images.shape[1]
+        images = mean.to(torch.uint8).expand(-1, channels, -1, -1)
+    if tuple(images.shape[2:]) != (size, size):
+        rows = torch.arange(size) * images.shape[2] // size
+        columns = torch.arange(size) * images.shape[3] // size
+        images = images[:, :, rows][:, :, :, columns]
+    return images.contiguous()
+
+
+def augment(images: Tensor, *, generator: torch.Generator, padding: int = 4) -> Tensor:
+    """Random crops of the zero-padded images and random mirror images; uint8 [B, C, H, W] in and out."""
+    count, channels, height, width = images.shape
+    padded = F.pad(images, (padding,) * 4)
+    top, left = (torch.randint(2 * padding + 1, (count, 1), generator=generator) for _ in range(2))
+    mirror = torch.randint(2, (count, 1), generator=generator).bool()
+    rows = top + torch.arange(height)
+    columns = torch.where(mirror, torch.arange(width - 1, -1, -1), torch.arange(width)) + left
+    image = torch.arange(count).view(-1, 1, 1, 1)
+    channel = torch.arange(channels).view(1, -1, 1, 1)
+    return padded[image, channel, rows.view(count, 1, -1, 1), columns.view(count, 1, 1, -1)]
+
+
+if __name__ == "__main__":
+    save_bundled(choose_bundled(load_cifar10("test")), BUNDLED_IMAGES)

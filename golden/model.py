@@ -1,0 +1,171 @@
+"""SAFormer as a PyTorch module: one topology, for training in floating point and for quantisation-aware training.
+
+Activations are [T, B, C, H, W] throughout; tokens are positions of the [H, W] grid. `golden.quantise` replaces the
+layers by quantised ones with the same methods. Probes are forward hooks on the neurons and the stream's writes.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from golden.config import Aggregate, Head, ModelConfig
+from golden.neuron import Neuron
+
+
+class StreamWrite(nn.Module):
+    """Opens the residual stream with a current, or adds a current to it."""
+
+    def forward(self, stream: Tensor | None, current: Tensor) -> Tensor:
+        # The stream stays in float32 under autocast: its values grow, and every block adds to them.
+        return current.float() if stream is None else stream + current
+
+
+class ConvBnLif(nn.Module):
+    """Convolution (1x1 for a linear map), batch norm, max-pool if asked for, and the neuron or write that follows.
+
+    `current` is what the neuron integrates; calling the layer gives its spikes. `unit` is 1.0 in units of the current.
+    """
+
+    unit = 1.0
+
+    def __init__(
+        self, *, inputs: int, outputs: int, config: ModelConfig, kernel: int = 1, groups: int = 1, pool: int | None = None
+    ):
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=False)
+        self.bn = nn.BatchNorm2d(outputs)
+        self.pool = max_pool(pool) if pool else nn.Identity()
+        self.neuron = Neuron(threshold=config.threshold, reset=config.reset)
+        self.write = StreamWrite()
+
+    def current(self, x: Tensor) -> Tensor:
+        """[T, B, inputs, H, W] to [T, B, outputs, H', W']."""
+        return self.pool(self.bn(self.conv(x.flatten(0, 1)))).unflatten(0, x.shape[:2])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.neuron(self.current(x))
+
+
+class Classifier(nn.Module):
+    """Linear map of [T, B, D, 1, 1] to logits [T, B, classes]; `scale` is the worth of one unit of a logit."""
+
+    scale = 1.0
+
+    def __init__(self, *, inputs: int, classes: int):
+        super().__init__()
+        self.linear = nn.Linear(inputs, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.flatten(2))
+
+
+def max_pool(kernel: int) -> nn.MaxPool2d:
+    """The max-pool of the spike patch splitting: stride 2, and padding only where the window overlaps."""
+    return nn.MaxPool2d(kernel, stride=2, padding=(kernel - 1) // 2)
+
+
+class SpikePatchSplitting(nn.Module):
+    """Five convolutions from pixels [1, B, C, H, W] to the stream [T, B, D, grid, grid] (eq. 4-5)."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        channels = (config.in_channels, *config.stage_channels)
+        for stage in range(1, 6):
+            pool = config.pool_kernel if stage in config.pool_stages else None
+            layer = ConvBnLif(
+                inputs=channels[stage - 1], outputs=channels[stage], kernel=3, pool=pool, config=config
+            )
+            self.add_module(f"conv{stage}", layer)
+
+    def forward(self, pixels: Tensor, timesteps: int) -> Tensor:
+        # A static image gives the same current at every step: compute it once.
+        current = self.conv1.current(pixels).expand(timesteps, -1, -1, -1, -1)
+        current = self.conv4.current(self.conv3(self.conv2(self.conv1.neuron(current))))
+        stream = self.conv4.write(None, current)
+        return self.conv5.write(stream, self.conv5.current(self.conv4.neuron(current)))
+
+
+class Attention(nn.Module):
+    """Spike aggregated self-attention (eq. 11-17): stream spikes to the input of the projection."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        self.q = ConvBnLif(inputs=config.dim, outputs=config.dim, config=config)
+        self.k = ConvBnLif(inputs=config.dim, outputs=config.dim, config=config)
+        self.ka = Neuron(threshold=config.threshold, reset=config.reset)
+        self.mask = Neuron(threshold=config.mask_threshold, reset=config.reset)
+        if config.dwc:
+            self.dwc = ConvBnLif(inputs=config.dim, outputs=config.dim, kernel=3, groups=config.dim, config=config)
+
+    def windows(self, x: Tensor) -> Tensor:
+        """Sums over the windows: [T, B, D, grid, grid] to [T, B, D, p, p]."""
+        sums = F.avg_pool2d(x.flatten(0, 1), self.config.window_kernel, divisor_override=1)
+        return sums.unflatten(0, x.shape[:2])
+
+    def _aggregates(self, q: Tensor, k: Tensor, k_spikes: Tensor) -> tuple[Tensor, Tensor]:
+        if self.config.aggregate is Aggregate.SPIKE:
+            return self.windows(self.q.neuron(q)), self.windows(k_spikes)
+        tokens = self.config.window_tokens
+        return self.q.neuron(self.windows(q), times=tokens), self.ka(self.windows(k), times=tokens)
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        k = self.k.current(spikes)
+        k_spikes = self.k.neuron(k)
+        qa, ka = self._aggregates(self.q.current(spikes), k, k_spikes)
+        mask = self.mask(16 * (qa * ka).sum(dim=(-2, -1), keepdim=True))
+        masked = mask * k_spikes
+        if not self.config.dwc:
+            return masked
+        current = self.dwc.current(k_spikes) + self.dwc.unit * masked
+        return self.dwc.neuron(current) if self.config.mix_neuron else current
+
+
+class Block(nn.Module):
+    """Encoder block with membrane residuals: stream in, stream out (eq. 6-7)."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.input = Neuron(threshold=config.threshold, reset=config.reset)
+        self.attention = Attention(config)
+        self.proj = ConvBnLif(inputs=config.dim, outputs=config.dim, config=config)
+        self.mlp_input = Neuron(threshold=config.threshold, reset=config.reset)
+        self.fc1 = ConvBnLif(inputs=config.dim, outputs=config.hidden, config=config)
+        self.fc2 = ConvBnLif(inputs=config.hidden, outputs=config.dim, config=config)
+
+    def forward(self, stream: Tensor) -> Tensor:
+        mix = self.attention(self.input(stream))
+        stream = self.proj.write(stream, self.proj.current(mix))
+        hidden = self.fc1(self.mlp_input(stream))
+        return self.fc2.write(stream, self.fc2.current(hidden))
+
+
+class SAFormer(nn.Module):
+    """Pixels [B, C, H, W] (numbers 0 to 255) to logits [T, B, classes].
+
+    Pixels are neither scaled nor centred: conv1's batch norm does both, and zero padding stays the pixel 0.
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        self.sps = SpikePatchSplitting(config)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.head_neuron = Neuron(threshold=config.threshold, reset=config.reset)
+        self.head = Classifier(inputs=config.dim, classes=config.classes)
+
+    def _features(self, stream: Tensor) -> Tensor:
+        """The classifier's input, [T, B, D, 1, 1]."""
+        if self.config.head is Head.RATE:
+            return self.head_neuron(stream).sum(dim=(-2, -1), keepdim=True)
+        return self.head_neuron(stream.sum(dim=(-2, -1), keepdim=True), times=self.config.tokens)
+
+    def forward(self, pixels: Tensor, timesteps: int | None = None) -> Tensor:
+        stream = self.sps(pixels.unsqueeze(0), timesteps or self.config.timesteps)
+        for block in self.blocks:
+            stream = block(stream)
+        return self.head(self._features(stream))
+
+    def scores(self, pixels: Tensor, timesteps: int | None = None) -> Tensor:
+        """Mean of the logits over time, [B, classes], as real numbers: the input of the loss."""
+        return self.forward(pixels, timesteps).float().mean(dim=0) * self.head.scale
