@@ -1,0 +1,81 @@
+"""Amaranth components to Verilog."""
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from amaranth.back import rtlil
+from amaranth.hdl import Const, ShapeLike, Value
+from amaranth.hdl._ir import PortDirection
+from amaranth.lib import wiring
+
+from golden.errors import SaformerError
+
+_PASSES = ("read_rtlil top.il", "proc -nomux -norom", "memory_collect", "write_verilog -norename -noattr top.v")
+
+# A pyosys error ends the process that it happens in, so it gets one of its own.
+_SCRIPT = """
+import sys
+from pyosys import libyosys as ys
+design = ys.Design()
+for command in sys.argv[1:]:
+    ys.Pass.call(design, "tee -q " + command)
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """One port of a component.
+
+    ``shape`` is what the signature says (a layout for structured payloads), ``width`` its bits.
+    """
+
+    name: str
+    width: int
+    shape: ShapeLike
+    is_input: bool
+
+
+def component_ports(component: wiring.Component) -> dict[str, Port]:
+    """Return the ports of a component by their name in the Verilog, ``member__payload`` for a stream.
+
+    Constant members (the ``ready`` of a stream without back-pressure) are no ports; the clock and the reset are not
+    members.
+    """
+    return {
+        name: Port(name=name, width=len(value), shape=member.shape, is_input=member.flow == wiring.In)
+        for name, (member, value) in _signals(component).items()
+    }
+
+
+def to_verilog(component: wiring.Component) -> str:
+    """Return the Verilog of a component as module ``top``: the same text for the same design, on every machine.
+
+    Raises SaformerError when Yosys does not write it.
+    """
+    # Amaranth collects these ports itself only for a component without constant members.
+    ports = {
+        name: (value, PortDirection.Input if member.flow == wiring.In else PortDirection.Output)
+        for name, (member, value) in _signals(component).items()
+    }
+    text = rtlil.convert(component, name="top", ports=ports, emit_src=False)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "top.il").write_text(text)
+        command = [sys.executable, "-c", _SCRIPT, *_PASSES]
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        verilog = Path(folder, "top.v")
+        if result.returncode or not verilog.exists():
+            raise SaformerError(f"Yosys wrote no Verilog for {type(component).__name__}: {result.stderr.strip()}")
+        return verilog.read_text()
+
+
+def _signals(component: wiring.Component) -> dict[str, tuple[wiring.Member, Value]]:
+    """Return the members of a component's signature that are signals, flattened, by port name."""
+    signals = {}
+    for path, member, value in component.signature.flatten(component):
+        cast = Value.cast(value)
+        if not isinstance(cast, Const):
+            signals["__".join(map(str, path))] = (member, cast)
+    return signals
