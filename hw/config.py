@@ -1,0 +1,143 @@
+"""The parameters of one accelerator: everything that is fixed when it is built."""
+
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from golden.errors import SaformerError
+
+STREAM_BITS = 16
+"""Width of the residual stream, a number format of the integer model."""
+
+WEIGHT_BITS = 8
+"""Width of a weight, a number format of the integer model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardwareConfig:
+    """Sizes of an accelerator.
+
+    Parameters
+    ----------
+    lanes : output channels that accumulate side by side; a multiple of ``beat_channels``
+    timesteps : timesteps in parallel, the width of a spike pattern
+    beat_channels : channels that the neuron path handles in one cycle (a *beat*)
+    word_channels : channels in one word of spike memory; ``beat_channels`` times a power of two
+    acc_bits : width of a lane's accumulator
+    current_bits : width of currents, biases and thresholds behind the accumulators
+    weight_depth : weight memory, rows of ``lanes`` weights
+    spike_depth : spike memory, words of ``word_channels`` channels and all timesteps
+    stream_depth : residual stream memory, beats
+    param_depth : neuron parameter memory, beats
+    tap_depth : depthwise weight memory, beats
+    query_depth : aggregated query memory, beats
+    channel_depth : channel beats of the widest map that attention or a fold handles at a time
+    max_width : widest token grid of the depthwise convolution's line buffers
+    program_depth : descriptor memory, 32-bit words
+    fifo_depth : spike words prefetched ahead of the emitter
+
+    Raises SaformerError when a size makes no sense, with the parameter and its value.
+    """
+
+    name: str = "custom"
+    lanes: int = 64
+    timesteps: int = 4
+    beat_channels: int = 8
+    word_channels: int = 32
+    acc_bits: int = 20
+    current_bits: int = 24
+    weight_depth: int = 4096
+    spike_depth: int = 2048
+    stream_depth: int = 1024
+    param_depth: int = 1024
+    tap_depth: int = 64
+    query_depth: int = 1024
+    channel_depth: int = 16
+    max_width: int = 16
+    program_depth: int = 2048
+    fifo_depth: int = 16
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name != "name" and (type(value) is not int or value < 1):
+                raise SaformerError(f"hardware: {field.name} must be a positive integer, not {value!r}")
+        if self.lanes % self.beat_channels:
+            raise SaformerError(
+                f"hardware: lanes ({self.lanes}) must be a multiple of beat_channels ({self.beat_channels})"
+            )
+        ratio, rest = divmod(self.word_channels, self.beat_channels)
+        if rest or ratio & (ratio - 1):
+            raise SaformerError(
+                f"hardware: word_channels ({self.word_channels}) must be beat_channels ({self.beat_channels}) "
+                "times a power of two"
+            )
+        if self.timesteps > 16:
+            raise SaformerError(f"hardware: timesteps must be at most 16, not {self.timesteps}")
+        for name in ("beat_channels", "lanes"):
+            if (value := getattr(self, name)) > 1024 or value % 4:
+                raise SaformerError(f"hardware: {name} must be a multiple of 4 and at most 1024, not {value}")
+        if self.beat_channels & (self.beat_channels - 1):
+            raise SaformerError(f"hardware: beat_channels must be a power of two, not {self.beat_channels}")
+        if not STREAM_BITS < self.current_bits <= 32:
+            raise SaformerError(f"hardware: current_bits must be between 17 and 32, not {self.current_bits}")
+        if not WEIGHT_BITS < self.acc_bits <= self.current_bits:
+            raise SaformerError(
+                f"hardware: acc_bits must be between 9 and current_bits ({self.current_bits}), not {self.acc_bits}"
+            )
+        if self.fifo_depth < 4:
+            raise SaformerError(f"hardware: fifo_depth must be at least 4, not {self.fifo_depth}")
+
+    @property
+    def group_beats(self) -> int:
+        """Beats of one full group of output channels."""
+        return self.lanes // self.beat_channels
+
+    @property
+    def word_beats(self) -> int:
+        """Beats in one word of spike memory."""
+        return self.word_channels // self.beat_channels
+
+    @property
+    def chunks(self) -> int:
+        """Spike patterns that one 8-bit pixel fills, most significant first."""
+        return -(-8 // self.timesteps)
+
+
+HARDWARE = {
+    config.name: config
+    for config in (
+        HardwareConfig(name="default"),
+        HardwareConfig(name="narrow", lanes=32),
+        HardwareConfig(
+            name="small",
+            lanes=16,
+            beat_channels=4,
+            word_channels=16,
+            weight_depth=2048,
+            spike_depth=2048,
+            fifo_depth=8,
+        ),
+    )
+}
+"""The named hardware configurations."""
+
+
+def load_hardware(name: str) -> HardwareConfig:
+    """Return the named configuration, or the one in a TOML file whose keys are the fields.
+
+    Raises SaformerError for an unknown name, an unreadable file and an unknown or wrong value.
+    """
+    if name in HARDWARE:
+        return HARDWARE[name]
+    path = Path(name)
+    if not path.is_file():
+        raise SaformerError(f"no hardware configuration {name!r}: use one of {', '.join(HARDWARE)}, or a TOML file")
+    try:
+        values = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SaformerError(f"{path}: not a readable TOML file ({error})") from error
+    known = asdict(HARDWARE["default"])
+    if unknown := sorted(set(values) - set(known)):
+        raise SaformerError(f"{path}: unknown key {unknown[0]!r}; the keys are {', '.join(known)}")
+    return HardwareConfig(**{"name": path.stem, **values})

@@ -1,0 +1,190 @@
+"""The program format: what the sequencer reads from memory, and how it is packed.
+
+A program is a list of layer descriptors and the contents of four memories. Lowering fills it in, `Program.words` is
+the stream of 32-bit words that loads it, and the hardware takes the same field lists as its layouts, so a field is
+written once.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from amaranth import signed, unsigned
+from amaranth.lib import data
+from bitstring import BitArray
+
+from hw.config import WEIGHT_BITS, HardwareConfig
+
+
+class Kind(IntEnum):
+    """What a layer does."""
+
+    LOAD = 0  # pixels from the input stream into spike memory
+    EVENT = 1  # events of a spike map through the lanes
+    MIX = 2  # depthwise convolution and mask
+    POOL = 3  # sum of the residual stream over the tokens
+
+
+class Fold(IntEnum):
+    """How the sums of the sub-positions of one tile combine."""
+
+    NONE = 0
+    MAX = 1  # max-pool
+    SUM = 2  # aggregation windows
+    BITS = 3  # bit-planes of a pixel, most significant first; the result is the same current at every timestep
+
+
+class Target(IntEnum):
+    """Where a current goes."""
+
+    NONE = 0
+    SPIKES = 1  # LIF, spikes to spike memory
+    STREAM_OPEN = 2  # LIF of the current itself; the shifted current becomes the residual stream
+    STREAM_ADD = 3  # the shifted current is added to the residual stream; LIF of the sum
+    STREAM_CLOSE = 4  # as STREAM_ADD, without spikes
+    QUERY = 5  # LIF, spikes to query memory
+    KEY = 6  # LIF, spikes to the attention unit
+    LOGITS = 7  # the current leaves on the logits port
+
+
+ADDRESS = unsigned(24)
+DELTA = signed(24)
+LEVELS = ("tile_row", "tile_col", "sub_row", "sub_col", "chunk")
+"""The loops over the positions of a layer, outermost first; the groups of output channels are the loop around them."""
+
+DESCRIPTOR = {
+    "kind": unsigned(2),
+    "final": unsigned(1),  # the last layer of the program; set by `Program`
+    "fold": unsigned(2),
+    "kernel3": unsigned(1),  # 3x3 with zero padding; else 1x1
+    "position_target": unsigned(3),  # of the current of every position
+    "tile_target": unsigned(3),  # of the folded current of every tile
+    "step_mask": unsigned(16),  # timesteps of the model, one bit each
+    "last_group": unsigned(8),  # groups of output channels, minus one
+    "last_beats": unsigned(8),  # beats of the last group
+    "group_channels": unsigned(12),  # output channels in every group but the last
+    "last_channels": unsigned(12),  # output channels in the last group
+    **{f"last_{level}": unsigned(12) for level in LEVELS},  # iterations of each loop, minus one
+    "input_base": ADDRESS,  # beat of the first position's input
+    **{f"input_{level}": DELTA for level in LEVELS},  # step of the input address when this loop advances
+    "pixel_beats": unsigned(12),  # beats of one position of the input
+    "row_beats": unsigned(16),  # beats of one row of the input
+    "weight_base": ADDRESS,
+    "weight_rows": ADDRESS,  # rows of one group
+    "output_base": ADDRESS,  # beat of the first position's spikes
+    "output_beats": unsigned(16),  # beats of one position of the output
+    **{f"output_{level}": DELTA for level in LEVELS},  # step of the output address when this loop advances
+    "position_params": unsigned(16),
+    "tile_params": unsigned(16),
+    "pixels": unsigned(20),  # LOAD: positions
+    "pixel_channels": unsigned(8),  # LOAD: bytes a position
+    "plane_beats": ADDRESS,  # LOAD: beats of one bit-plane
+    "width": unsigned(12),  # MIX: token grid
+    "height": unsigned(12),
+    "tokens": unsigned(20),  # MIX and POOL: width * height
+    "tap_base": unsigned(16),  # MIX: depthwise weights
+    "mask_threshold": unsigned(16),  # of the attention neuron, in sixteenths
+}
+"""Fields of a layer descriptor, least significant first. A step replaces the steps of all loops inside its own: it is
+the loop's stride less the way that the inner loops have gone."""
+
+DESCRIPTOR_LAYOUT = data.StructLayout(DESCRIPTOR)
+DESCRIPTOR_WORDS = -(-DESCRIPTOR_LAYOUT.size // 32)
+
+
+class Memory(IntEnum):
+    """A memory that a program fills; the number is its code in a header word."""
+
+    DESCRIPTORS = 0
+    WEIGHTS = 1
+    PARAMS = 2
+    TAPS = 3
+
+
+SHIFT_BITS = 2
+
+
+def params_layout(config: HardwareConfig) -> data.ArrayLayout:
+    """One beat of neuron parameters."""
+    current = signed(config.current_bits)
+    record = data.StructLayout({"bias": current, "threshold": current, "shift": unsigned(SHIFT_BITS)})
+    return data.ArrayLayout(record, config.beat_channels)
+
+
+def taps_layout(config: HardwareConfig) -> data.ArrayLayout:
+    """One beat of depthwise parameters: taps in raster order, and 1.0 in their scale."""
+    record = data.StructLayout(
+        {"taps": data.ArrayLayout(signed(WEIGHT_BITS), 9), "one": signed(config.current_bits)},
+    )
+    return data.ArrayLayout(record, config.beat_channels)
+
+
+def weights_layout(config: HardwareConfig) -> data.ArrayLayout:
+    """One row of weights."""
+    return data.ArrayLayout(signed(WEIGHT_BITS), config.lanes)
+
+
+def memory_shapes(config: HardwareConfig) -> dict[Memory, tuple[int, int]]:
+    """Width in bits and depth of every memory that a program fills."""
+    return {
+        Memory.DESCRIPTORS: (32, config.program_depth),
+        Memory.WEIGHTS: (weights_layout(config).size, config.weight_depth),
+        Memory.PARAMS: (params_layout(config).size, config.param_depth),
+        Memory.TAPS: (taps_layout(config).size, config.tap_depth),
+    }
+
+
+def pack_fields(layout: data.StructLayout, values: dict[str, int]) -> int:
+    """Pack integers into a flat structure, first field least significant.
+
+    Raises ValueError (from bitstring) when a value does not fit its field.
+    """
+    packed = BitArray()
+    for name, field in reversed(list(layout)):
+        kind = "int" if field.shape.signed else "uint"
+        packed += BitArray(**{kind: values[name], "length": field.width})
+    return packed.uint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One descriptor with the name of the layer it came from; fields that are left out are zero."""
+
+    name: str
+    fields: dict[str, int]
+
+    def words(self, *, final: bool) -> list[int]:
+        """The descriptor as 32-bit words, least significant first."""
+        value = pack_fields(DESCRIPTOR_LAYOUT, {name: 0 for name in DESCRIPTOR} | self.fields | {"final": int(final)})
+        return split_words(value, DESCRIPTOR_WORDS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """Everything an accelerator needs to run a network.
+
+    ``weights`` is int8 [rows, lanes]; ``params`` and ``taps`` hold one packed integer a beat.
+    """
+
+    config: HardwareConfig
+    layers: tuple[Layer, ...]
+    weights: np.ndarray
+    params: tuple[int, ...]
+    taps: tuple[int, ...]
+
+    def words(self) -> np.ndarray:
+        """The 32-bit words that load the program: for every memory a header `{code 4, entries 28}` and its data."""
+        shapes = memory_shapes(self.config)
+        descriptors = [word for layer in self.layers for word in layer.words(final=layer is self.layers[-1])]
+        stream = [Memory.DESCRIPTORS << 28 | len(descriptors), *descriptors]
+        stream += [Memory.WEIGHTS << 28 | len(self.weights), *self.weights.view(np.uint32).ravel().tolist()]
+        for memory, beats in ((Memory.PARAMS, self.params), (Memory.TAPS, self.taps)):
+            stream.append(memory << 28 | len(beats))
+            for beat in beats:
+                stream += split_words(beat, -(-shapes[memory][0] // 32))
+        return np.array(stream, np.uint32)
+
+
+def split_words(value: int, count: int) -> list[int]:
+    """Cut an integer into 32-bit words, least significant first."""
+    return [value >> 32 * i & 0xFFFFFFFF for i in range(count)]

@@ -1,0 +1,96 @@
+"""Executes a program: reads a descriptor, starts its layer, waits for the end, reports, goes on."""
+
+from amaranth import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.config import HardwareConfig
+from hw.program import DESCRIPTOR_LAYOUT, DESCRIPTOR_WORDS
+
+SETTLE = 4
+"""Cycles between the end of a layer's source and the first look at the units behind it."""
+
+
+class Sequencer(wiring.Component):
+    """Runs the layers of a program in order, from the first descriptor to the one marked final.
+
+    Members
+    -------
+    start : In(1), run the program once; ignored while busy
+    address : Out, data : In(32), descriptor memory, one cycle from address to data
+    layer : Out, the descriptor, stable from ``begin`` to the end of the layer
+    number : Out(8), the layer's position in the program
+    begin : Out(1), a layer starts
+    running : Out(1), a layer is running, or what it left in the pipelines
+    finished : In(1), the source of the layer has sent its last result; a pulse
+    settled : In(1), nothing is on its way behind it
+    report : Out(1), reported : In(1), the counters are sent, and have been
+    busy : Out(1), done : Out(1) a pulse at the end of the program
+
+    Latency: ``DESCRIPTOR_WORDS + 2`` cycles a descriptor.
+    """
+
+    def __init__(self, *, config: HardwareConfig):
+        self.config = config
+        super().__init__(
+            {
+                "start": In(1),
+                "address": Out(range(config.program_depth)),
+                "data": In(32),
+                "layer": Out(DESCRIPTOR_LAYOUT),
+                "number": Out(8),
+                "begin": Out(1),
+                "running": Out(1),
+                "finished": In(1),
+                "settled": In(1),
+                "report": Out(1),
+                "reported": In(1),
+                "busy": Out(1),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        words = Signal(32 * DESCRIPTOR_WORDS)
+        count = Signal(range(DESCRIPTOR_WORDS + 1))
+        wait = Signal(range(SETTLE))
+        m.d.comb += [self.layer.as_value().eq(words), self.busy.eq(1)]
+        m.d.sync += self.done.eq(0)
+        with m.FSM():
+            with m.State("idle"):
+                m.d.comb += self.busy.eq(0)
+                m.d.sync += [self.address.eq(0), self.number.eq(0), count.eq(0)]
+                with m.If(self.start):
+                    m.next = "fetch"
+            with m.State("fetch"):
+                # The word of the address before is here, except in the first cycle.
+                m.d.sync += [count.eq(count + 1), words.eq(Cat(words[32:], self.data))]
+                with m.If(count == DESCRIPTOR_WORDS):
+                    m.next = "begin"
+                with m.Else():
+                    m.d.sync += self.address.eq(self.address + 1)
+            with m.State("begin"):
+                m.d.comb += self.begin.eq(1)
+                m.d.sync += [count.eq(0), wait.eq(0)]
+                m.next = "run"
+            with m.State("run"):
+                m.d.comb += self.running.eq(1)
+                with m.If(self.finished):
+                    m.next = "settle"
+            with m.State("settle"):
+                m.d.comb += self.running.eq(1)
+                with m.If(wait != SETTLE - 1):
+                    m.d.sync += wait.eq(wait + 1)
+                with m.Elif(self.settled):
+                    m.next = "report"
+            with m.State("report"):
+                m.d.comb += self.report.eq(1)
+                m.next = "reporting"
+            with m.State("reporting"):
+                with m.If(self.reported):
+                    m.d.sync += [self.number.eq(self.number + 1), self.done.eq(self.layer.final)]
+                    m.next = "fetch"
+                    with m.If(self.layer.final):
+                        m.next = "idle"
+        return m

@@ -1,0 +1,65 @@
+"""On-chip memory of spike maps: written in beats, read in words."""
+
+from amaranth import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from hw.beats import spikes_layout, word_layout, write_layout
+from hw.config import HardwareConfig
+from hw.program import ADDRESS
+
+
+class SpikeMemory(wiring.Component):
+    """A linear array of beats. A word is ``word_beats`` consecutive beats, aligned.
+
+    Members
+    -------
+    write : In(stream of address and one beat, always ready)
+    enable : In(1), address : In, read the word at this address (in words) ...
+    data : Out, ... and have it one cycle later
+    beat_enable : In(1), beat_address : In(24), read one beat, in place of a word ...
+    beat_data : Out, ... and have it one cycle later
+
+    Throughput: one beat written and one word or beat read a cycle.
+    """
+
+    def __init__(self, *, config: HardwareConfig):
+        self.config = config
+        super().__init__(
+            {
+                "write": In(stream.Signature(write_layout(spikes_layout(config)), always_ready=True)),
+                "enable": In(1),
+                "address": In(range(config.spike_depth)),
+                "data": Out(word_layout(config)["spikes"].shape),
+                "beat_enable": In(1),
+                "beat_address": In(ADDRESS),
+                "beat_data": Out(spikes_layout(config)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        beat_bits = spikes_layout(config).size
+        memory = Memory(shape=config.word_beats * beat_bits, depth=config.spike_depth, init=[])
+        m.submodules.memory = memory
+        write_port = memory.write_port(granularity=beat_bits)
+        read_port = memory.read_port()
+
+        shift = config.word_beats.bit_length() - 1
+        payload = self.write.payload
+        m.d.comb += [
+            write_port.addr.eq(payload.address >> shift),
+            write_port.data.eq(payload.data.as_value().replicate(config.word_beats)),
+            write_port.en.eq(self.write.valid << (payload.address[:shift] if shift else 0)),
+            read_port.en.eq(self.enable | self.beat_enable),
+            read_port.addr.eq(self.address),
+            self.data.as_value().eq(read_port.data),
+        ]
+        beat = Signal(range(max(2, config.word_beats)))
+        with m.If(self.beat_enable):
+            m.d.comb += read_port.addr.eq(self.beat_address >> shift)
+            m.d.sync += beat.eq(self.beat_address[:shift] if shift else 0)
+        m.d.comb += self.beat_data.as_value().eq(read_port.data.word_select(beat, beat_bits))
+        return m
