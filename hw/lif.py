@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Reset
+from hw.pipeline import hold
 
 
 class Neuron(wiring.Component):
@@ -45,28 +46,23 @@ class Neuron(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        def hold(value, start, stop):
+        def carry(value, start, stop):
             """Carry a value from the input of stage `start` to the input of stage `stop`."""
-            for stage in range(start, stop):
-                register = Signal(value.shape(), reset_less=True)
-                with m.If(self.enables[stage]):
-                    m.d.sync += register.eq(value)
-                value = register
-            return value
+            return hold(m, value, self.enables[start:stop])
 
-        membrane = self.currents[0].shift_right(1)
         threshold = self.threshold
+        left = 0
         for step, current in enumerate(self.currents):
             compare = 2 * step
-            if step:
-                total = left + hold(current, 0, compare - 1)
-                membrane = hold(total.shift_right(1), compare - 1, compare)
-                threshold = hold(threshold, compare - 1, compare)
-            spike = hold(membrane >= threshold, compare, compare + 1)
-            m.d.comb += self.spikes[step].eq(hold(spike, compare + 1, self.latency))
+            add = max(compare - 1, 0)
+            total = left + carry(current, 0, add)
+            membrane = carry(total.shift_right(1), add, compare)
+            threshold = carry(threshold, add, compare)
+            spike = carry(membrane >= threshold, compare, compare + 1)
+            m.d.comb += self.spikes[step].eq(carry(spike, compare + 1, self.latency))
             if compare + 1 < self.latency:
-                membrane = hold(membrane, compare, compare + 1)
-                threshold = hold(threshold, compare, compare + 1)
+                membrane = carry(membrane, compare, compare + 1)
+                threshold = carry(threshold, compare, compare + 1)
                 left = Mux(spike, membrane - threshold if self.reset is Reset.SOFT else 0, membrane)
         return m
 

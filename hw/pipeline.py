@@ -1,0 +1,17 @@
+"""Pipelines without back-pressure: every stage has an enable, which is the valid bit of the beat that enters it."""
+
+from amaranth import Module, Signal, Value
+
+
+def hold(m: Module, value, enables: Value):
+    """Carry a value (or view) through one register for each bit of ``enables``, and return the last of them.
+
+    Stages that no beat enters keep what they have, so that an idle pipeline does not toggle. The registers have no
+    reset: what they hold means something only together with a valid bit.
+    """
+    for enable in enables:
+        register = Signal(value.shape(), reset_less=True)
+        with m.If(enable):
+            m.d.sync += register.eq(value)
+        value = register
+    return value
