@@ -188,7 +188,7 @@ class ModelConfig:
         if unknown:
             raise SaformerError(f"unknown model setting {unknown[0]!r}; the settings are {', '.join(known)}")
         if "name" not in values:
-            raise SaformerError("the model configuration has no name; add: name = \"...\"")
+            raise SaformerError('the model configuration has no name; add: name = "..."')
         return cls(**values)
 
 

@@ -18,7 +18,9 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        raise SaformerError(f"cannot write {path}: {error.strerror}; choose a folder that exists and is writable") from None
+        raise SaformerError(
+            f"cannot write {path}: {error.strerror}; choose a folder that exists and is writable"
+        ) from None
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)

@@ -4,7 +4,6 @@ Activations are [T, B, C, H, W] throughout; tokens are positions of the [H, W] g
 layers by quantised ones with the same methods. Probes are forward hooks on the neurons and the stream's writes.
 """
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,7 +28,14 @@ class ConvBnLif(nn.Module):
     unit = 1.0
 
     def __init__(
-        self, *, inputs: int, outputs: int, config: ModelConfig, kernel: int = 1, groups: int = 1, pool: int | None = None
+        self,
+        *,
+        inputs: int,
+        outputs: int,
+        config: ModelConfig,
+        kernel: int = 1,
+        groups: int = 1,
+        pool: int | None = None,
     ):
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=False)
@@ -72,9 +78,7 @@ class SpikePatchSplitting(nn.Module):
         channels = (config.in_channels, *config.stage_channels)
         for stage in range(1, 6):
             pool = config.pool_kernel if stage in config.pool_stages else None
-            layer = ConvBnLif(
-                inputs=channels[stage - 1], outputs=channels[stage], kernel=3, pool=pool, config=config
-            )
+            layer = ConvBnLif(inputs=channels[stage - 1], outputs=channels[stage], kernel=3, pool=pool, config=config)
             self.add_module(f"conv{stage}", layer)
 
     def forward(self, pixels: Tensor, timesteps: int) -> Tensor:

@@ -1,0 +1,267 @@
+"""The integer model: the specification of what a SAFormer computes (docs/arithmetic.md).
+
+Pure functions over integer tensors. Numbers are int32 and spikes uint8; sums of products are computed in floating
+point, in a precision that a bound proves exact.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from golden.config import Aggregate, Head, ModelConfig, Reset
+from golden.data import check_images
+from golden.errors import SaformerError
+from golden.tensors import LayerTensors, check_tensors, layer_tensors
+
+STREAM_LIMITS = (-(2**15), 2**15 - 1)
+MASK_SHIFT = 4
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IntegerModel:
+    """A quantised SAFormer: its configuration and the tensors of `golden.tensors.tensor_specs`.
+
+    Raises SaformerError: a tensor is missing, of another shape or type, or out of range.
+    """
+
+    config: ModelConfig
+    tensors: Mapping[str, Tensor]
+
+    def __post_init__(self):
+        check_tensors(self.config, self.tensors)
+        object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
+
+    def layer(self, name: str) -> LayerTensors:
+        """The tensors of one layer, such as "conv1" or "blocks.0.fc2"."""
+        return layer_tensors(self.tensors, name)
+
+    @property
+    def stream_threshold(self) -> Tensor:
+        """Threshold of LIF(U), [D]."""
+        return self.tensors["stream.threshold"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trace:
+    """Everything one run computed. The leading axes of every tensor are [T, B].
+
+    Members
+    -------
+    values: by name, see `run`.
+    saturations: by name of a stream write, the number of values that sat16 changed, int64 [T, B].
+    """
+
+    values: Mapping[str, Tensor]
+    saturations: Mapping[str, Tensor]
+
+    @property
+    def logits(self) -> Tensor:
+        """int32 [T, B, classes]."""
+        return self.values["logits"]
+
+    @property
+    def predictions(self) -> Tensor:
+        """Class of each image, int64 [B]: the arg max of the logits summed over time, the first one on a tie."""
+        return self.logits.sum(dim=0).argmax(dim=1)
+
+
+def lif_step(v: Tensor, x: Tensor, threshold: Tensor | int, *, reset: Reset) -> tuple[Tensor, Tensor]:
+    """One timestep of the neuron: membrane and current in, membrane and spikes (uint8) out (eq. 1-3, tau = 2)."""
+    v = (v + x) >> 1
+    fires = v >= threshold
+    after = torch.zeros_like(v) if reset is Reset.HARD else v - threshold
+    return torch.where(fires, after, v), fires.to(torch.uint8)
+
+
+def lif(x: Tensor, threshold: Tensor | int, *, reset: Reset) -> Tensor:
+    """Spikes of currents [T, ...], with the membrane 0 before the first step."""
+    v, spikes = torch.zeros_like(x[0]), []
+    for current in x:
+        v, fired = lif_step(v, current, threshold, reset=reset)
+        spikes.append(fired)
+    return torch.stack(spikes)
+
+
+def per_channel(vector: Tensor) -> Tensor:
+    """[C] shaped to broadcast over [..., C, H, W]."""
+    return vector.reshape(-1, 1, 1)
+
+
+def exact_float(weight: Tensor, x: Tensor) -> torch.dtype:
+    """A floating-point type in which every partial sum of `weight` [Co, fan-in] times `x` is exact, in any order."""
+    inputs = int(x.amax()) if x.dtype == torch.uint8 else int(x.abs().amax())
+    bound = int(weight.to(torch.int64).abs().sum(dim=1).amax()) * inputs
+    if bound >= 2**53:
+        raise SaformerError(f"a layer's sums reach {bound}, which no floating-point type holds exactly")
+    return torch.float32 if bound < 2**24 else torch.float64
+
+
+def convolve(x: Tensor, layer: LayerTensors) -> Tensor:
+    """Currents of a 3x3 convolution with zero padding 1: [K, Ci, H, W] to int32 [K, Co, H, W]."""
+    weight = layer.weight.flatten(1)
+    dtype = exact_float(weight, x)
+    # A matrix product of unfolded patches, because a library's convolution may take an algorithm (Winograd) whose
+    # intermediate results are no integers.
+    sums = weight.to(dtype) @ F.unfold(x.to(dtype), 3, padding=1)  # [K, Co, H * W]
+    return sums.to(torch.int32).unflatten(2, x.shape[2:]) + per_channel(layer.bias)
+
+
+def project(x: Tensor, layer: LayerTensors) -> Tensor:
+    """Currents of a linear map over channels: [..., Ci, H, W] to int32 [..., Co, H, W]."""
+    dtype = exact_float(layer.weight, x)
+    sums = layer.weight.to(dtype) @ x.flatten(-2).to(dtype)
+    return sums.to(torch.int32).unflatten(-1, x.shape[-2:]) + per_channel(layer.bias)
+
+
+def convolve_depthwise(x: Tensor, layer: LayerTensors) -> Tensor:
+    """Currents of a 3x3 convolution of each channel, zero padding 1: [..., C, H, W] to int32 of the same shape."""
+    height, width = x.shape[-2:]
+    padded = F.pad(x.to(torch.int32), (1, 1, 1, 1))
+    total = per_channel(layer.bias)
+    for row in range(3):
+        for column in range(3):
+            tap = per_channel(layer.weight[:, row, column].to(torch.int32))
+            total = total + tap * padded[..., row : row + height, column : column + width]
+    return total
+
+
+def max_pool(x: Tensor, kernel: int) -> Tensor:
+    """Max-pool with stride 2, [K, C, H, W] to [K, C, H / 2, W / 2]; kernel 3 has padding 1."""
+    return F.max_pool2d(x, kernel, stride=2, padding=(kernel - 1) // 2)
+
+
+def window_sums(x: Tensor, side: int) -> Tensor:
+    """Sums over side * side windows of the token grid: [..., H, W] to int32 [..., H / side, W / side]."""
+    height, width = x.shape[-2] // side, x.shape[-1] // side
+    windows = x.unflatten(-2, (height, side)).unflatten(-1, (width, side))
+    return windows.sum(dim=(-3, -1), dtype=torch.int32)
+
+
+def write_stream(stream: Tensor, x: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    """sat16(stream + (x << shift)), and how many values it changed, [T, B]."""
+    exact = stream + (x << per_channel(shift))
+    clamped = exact.clamp(*STREAM_LIMITS)
+    return clamped, (clamped != exact).sum(dim=(2, 3, 4))
+
+
+def stage_current(config: ModelConfig, number: int, layer: LayerTensors, x: Tensor) -> Tensor:
+    """Currents of conv1 to conv5, pooled where the stage has a pool: [T, B, Ci, H, W] to [T, B, Co, H', W']."""
+    current = convolve(x.flatten(0, 1), layer)
+    if number in config.pool_stages:
+        current = max_pool(current, config.pool_kernel)
+    return current.unflatten(0, x.shape[:2])
+
+
+def run_patch_splitting(model: IntegerModel, images: Tensor) -> Trace:
+    """conv1 to conv5: from pixels uint8 [B, C, H, W] to the stream."""
+    config = model.config
+    values, x = {}, images.unsqueeze(0)
+    for number in range(1, 5):
+        layer = model.layer(f"conv{number}")
+        current = stage_current(config, number, layer, x)
+        if number == 1:
+            current = current.expand(config.timesteps, -1, -1, -1, -1)
+        x = values[f"conv{number}"] = lif(current, per_channel(layer.threshold), reset=config.reset)
+    opened, first = write_stream(torch.zeros_like(current), current, layer.shift)
+    conv5 = model.layer("conv5")
+    stream, second = write_stream(opened, stage_current(config, 5, conv5, x), conv5.shift)
+    values |= {"stream.conv4": opened, "stream.conv5": stream}
+    return Trace(values=values, saturations={"stream.conv4": first, "stream.conv5": second})
+
+
+def aggregate(config: ModelConfig, current: Tensor, threshold: Tensor) -> Tensor:
+    """QA or KA, [T, B, D, p, p], of the currents [T, B, D, H, W]; the threshold is [D]."""
+    threshold, side = per_channel(threshold), config.window_kernel
+    if config.aggregate is Aggregate.SPIKE:
+        return window_sums(lif(current, threshold, reset=config.reset), side)
+    return lif(window_sums(current, side), config.window_tokens * threshold, reset=config.reset)
+
+
+def attention_mask(config: ModelConfig, qa: Tensor, ka: Tensor) -> Tensor:
+    """M [T, B, D] of QA and KA [T, B, D, p, p]."""
+    count = (qa.to(torch.int32) * ka).sum(dim=(-2, -1), dtype=torch.int32)
+    return lif(count << MASK_SHIFT, config.mask_threshold, reset=config.reset)
+
+
+def mix_current(config: ModelConfig, dwc: LayerTensors, k: Tensor, mask: Tensor) -> Tensor:
+    """The depthwise convolution of K plus the masked K, or only the latter: [T, B, D, H, W]."""
+    masked = k & mask[..., None, None]
+    return convolve_depthwise(k, dwc) + per_channel(dwc.one) * masked if config.dwc else masked
+
+
+def run_attention(model: IntegerModel, name: str, spikes: Tensor) -> dict[str, Tensor]:
+    """SASA (eq. 11-17) on LIF(U), uint8 [T, B, D, H, W]; the last value is the input of the projection."""
+    config = model.config
+    q, k, dwc = (model.layer(f"{name}.{part}") for part in ("q", "k", "dwc"))
+    k_current = project(spikes, k)
+    qa = aggregate(config, project(spikes, q), q.threshold)
+    ka = aggregate(config, k_current, k.threshold)
+    k_spikes = lif(k_current, per_channel(k.threshold), reset=config.reset)
+    mask = attention_mask(config, qa, ka)
+    mix = mix_current(config, dwc, k_spikes, mask)
+    if config.dwc and config.mix_neuron:
+        mix = lif(mix, per_channel(dwc.threshold), reset=config.reset)
+    return {"qa": qa.flatten(-2), "ka": ka.flatten(-2), "k": k_spikes, "mask": mask, "mix": mix}
+
+
+def run_block(model: IntegerModel, index: int, stream: Tensor) -> Trace:
+    """One encoder block (eq. 6-7): the stream int32 [T, B, D, H, W] in, everything it computes out."""
+    name, reset = f"blocks.{index}", model.config.reset
+    stream_threshold = per_channel(model.stream_threshold)
+    fc1 = model.layer(f"{name}.fc1")
+    spikes = lif(stream, stream_threshold, reset=reset)
+    attention = run_attention(model, name, spikes)
+    proj = model.layer(f"{name}.proj")
+    middle, first = write_stream(stream, project(attention["mix"], proj), proj.shift)
+    mlp_input = lif(middle, stream_threshold, reset=reset)
+    hidden = lif(project(mlp_input, fc1), per_channel(fc1.threshold), reset=reset)
+    fc2 = model.layer(f"{name}.fc2")
+    after, second = write_stream(middle, project(hidden, fc2), fc2.shift)
+    values = {"input": spikes, **attention, "stream.proj": middle, "mlp_input": mlp_input}
+    values |= {"fc1": hidden, "stream.fc2": after}
+    return Trace(
+        values={f"{name}.{key}": value for key, value in values.items()},
+        saturations={f"{name}.stream.proj": first, f"{name}.stream.fc2": second},
+    )
+
+
+def run_head(model: IntegerModel, stream: Tensor) -> dict[str, Tensor]:
+    """The head's spikes (or their counts over the tokens) [T, B, D], and the logits [T, B, classes]."""
+    config, threshold = model.config, model.stream_threshold
+    if config.head is Head.RATE:
+        fired = lif(stream, per_channel(threshold), reset=config.reset)
+        features = fired.sum(dim=(-2, -1), dtype=torch.int32)
+    else:
+        total = stream.sum(dim=(-2, -1), dtype=torch.int32)
+        features = lif(total, config.tokens * threshold, reset=config.reset)
+    logits = project(features[..., None, None], model.layer("head")).flatten(2)
+    return {"head": features, "logits": logits}
+
+
+def run(model: IntegerModel, images: Tensor) -> Trace:
+    """Run pixels uint8 [B, C, H, W] through the network.
+
+    The values of the trace, in the order in which they are computed (i counts the blocks; spikes are uint8, numbers
+    int32): spikes conv1, conv2, conv3, conv4 [T, B, C, H, W]; stream.conv4, stream.conv5 [T, B, D, H, W];
+    blocks.i.input [T, B, D, H, W], blocks.i.qa and blocks.i.ka [T, B, D, n] (counts, int32, where `aggregate` is
+    "spike"), blocks.i.k [T, B, D, H, W], blocks.i.mask [T, B, D], blocks.i.mix [T, B, D, H, W] (numbers where
+    `mix_neuron` is false), blocks.i.stream.proj, blocks.i.mlp_input, blocks.i.fc1 [T, B, hidden, H, W],
+    blocks.i.stream.fc2; head [T, B, D] (counts, int32, where `head` is "rate"); logits [T, B, classes].
+
+    Raises SaformerError: images of another shape.
+    """
+    config = model.config
+    check_images(images, channels=config.in_channels, size=config.image_size)
+    trace = run_patch_splitting(model, images)
+    values, saturations = dict(trace.values), dict(trace.saturations)
+    stream = values["stream.conv5"]
+    for index in range(config.depth):
+        trace = run_block(model, index, stream)
+        values |= trace.values
+        saturations |= trace.saturations
+        stream = values[f"blocks.{index}.stream.fc2"]
+    return Trace(values=values | run_head(model, stream), saturations=saturations)
