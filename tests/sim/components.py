@@ -1,7 +1,7 @@
 """Small components for the tests of the simulation."""
 
-from amaranth import Const, Module, Signal
-from amaranth.lib import fifo, stream, wiring
+from amaranth import Const, Module, Signal, signed
+from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 
@@ -31,4 +31,59 @@ class Fifo(wiring.Component):
             inner.r_en.eq(self.o.ready & ~hidden),
             self.level.eq(inner.level),
         ]
+        return m
+
+
+class Reporter(wiring.Component):
+    """Takes ``count`` bytes after ``start`` and reports each with its number; ``wide`` payloads in both directions.
+
+    Members: i : bytes; wide : words of 70 bits, echoed one cycle later; report : {number, pair of signed values};
+    offset : added to every byte; total : sum of the bytes; done : pulse at the end.
+    """
+
+    REPORT = data.StructLayout({"number": 8, "pair": data.ArrayLayout(signed(20), 2), "flag": 1})
+
+    def __init__(self, *, count: int):
+        self.count = count
+        super().__init__(
+            {
+                "i": In(stream.Signature(8)),
+                "wide": In(stream.Signature(70)),
+                "echo": Out(stream.Signature(70)),
+                "report": Out(stream.Signature(self.REPORT, always_ready=True)),
+                "start": In(1),
+                "offset": In(40),
+                "total": Out(40),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        number, active = Signal(8), Signal()
+        m.submodules.history = history = memory.Memory(shape=8, depth=16, init=[])
+        write, read = history.write_port(), history.read_port(domain="comb")
+        taken = self.i.valid & self.i.ready
+        last = number == self.count - 1
+        m.d.comb += [
+            self.i.ready.eq(active),
+            self.report.valid.eq(taken),
+            self.report.payload.number.eq(number),
+            self.report.payload.pair[0].eq(self.i.payload),
+            self.report.payload.pair[1].eq(-self.i.payload),
+            self.report.payload.flag.eq(read.data[0]),
+            self.done.eq(taken & last),
+            self.echo.payload.eq(self.wide.payload),
+            self.echo.valid.eq(self.wide.valid),
+            self.wide.ready.eq(self.echo.ready),
+            [write.addr.eq(number), write.data.eq(self.i.payload), write.en.eq(taken), read.addr.eq(0)],
+        ]
+        with m.If(self.start):
+            m.d.sync += [active.eq(1), number.eq(0), self.total.eq(0)]
+        with m.Elif(taken):
+            m.d.sync += [
+                active.eq(~last),
+                number.eq(number + 1),
+                self.total.eq(self.total + self.i.payload + self.offset),
+            ]
         return m

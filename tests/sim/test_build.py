@@ -1,0 +1,96 @@
+"""Verilog, its builds and their cache."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from golden.errors import SaformerError
+from sim.build import Recipe, build
+from sim.harness import describe
+from sim.toolchain import cache_dir, run_tool
+from sim.verilog import component_ports, to_verilog
+from tests.sim.components import Fifo, Reporter
+
+ROOT = Path(__file__).parents[2]
+PRINT = "from sim.verilog import to_verilog; from tests.sim.components import Fifo; print(to_verilog(Fifo()))"
+BROKEN = "module top(input clk, input rst, output o); assign o = clk + ; endmodule\n"
+WIRE = "module top(input clk, output o); assign o = ~clk; endmodule\n"
+MAIN = '#include "Vtop.h"\nint main() { Vtop top; top.clk = 0; top.eval(); return top.o ? 0 : 1; }\n'
+
+
+@pytest.fixture
+def recipe():
+    return Recipe(product="program", flags=(), variables=("OPT_GLOBAL=-O0",), sources={"main.cpp": MAIN})
+
+
+def test_verilog_is_the_same_in_every_process_and_names_no_folder():
+    texts = set()
+    for seed in ("1", "2"):
+        env = {**os.environ, "PYTHONHASHSEED": seed}
+        output = subprocess.run([sys.executable, "-c", PRINT], cwd=ROOT, env=env, capture_output=True, text=True)
+        texts.add(output.stdout)
+    assert texts == {to_verilog(Fifo()) + "\n"}
+    assert str(ROOT) not in texts.pop()
+
+
+def test_ports_are_named_as_in_the_verilog():
+    ports = component_ports(Reporter(count=2))
+    assert ports["i__ready"].is_input is False
+    assert ports["report__payload"].width == 49
+    assert "report__ready" not in ports
+
+
+def test_interface_separates_streams_and_plain_ports():
+    interface = describe(Reporter(count=2))
+    assert [port.name for port in interface.sources] == ["i__payload", "wide__payload"]
+    assert [port.name for port in interface.sinks] == ["echo__payload", "report__payload"]
+    assert interface.waiting == 1
+    assert [port.name for port in interface.inputs] == ["start", "offset"]
+    assert [port.name for port in interface.outputs] == ["total", "done"]
+
+
+def test_build_is_cached_by_content(recipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("SAFORMER_CACHE", str(tmp_path))
+    program = build(verilog=WIRE, recipe=recipe)
+    assert subprocess.run([program], check=False).returncode == 0
+    built = program.stat().st_mtime_ns
+    assert build(verilog=WIRE, recipe=recipe) == program
+    assert program.stat().st_mtime_ns == built
+    inverted = build(verilog=WIRE.replace("~clk", "clk"), recipe=recipe)
+    assert subprocess.run([inverted], check=False).returncode == 1
+
+
+def test_failed_build_shows_the_message_and_leaves_nothing(recipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("SAFORMER_CACHE", str(tmp_path))
+    with pytest.raises(SaformerError, match="syntax error"):
+        build(verilog=BROKEN, recipe=recipe)
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_warnings_stop_the_build(recipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("SAFORMER_CACHE", str(tmp_path))
+    latch = "module top(input clk, output reg o); always @* if (clk) o = 1'b1; endmodule\n"
+    with pytest.raises(SaformerError, match="LATCH"):
+        build(verilog=latch, recipe=recipe)
+
+
+def test_unwritable_cache_is_an_error(recipe, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SAFORMER_CACHE", str(tmp_path / "file"))
+    with pytest.raises(SaformerError, match="set SAFORMER_CACHE to another folder"):
+        build(verilog=WIRE, recipe=recipe)
+
+
+def test_cache_follows_the_environment(monkeypatch):
+    monkeypatch.delenv("SAFORMER_CACHE", raising=False)
+    assert cache_dir().name == "saformer"
+    monkeypatch.setenv("SAFORMER_CACHE", "somewhere")
+    assert cache_dir() == Path("somewhere")
+
+
+def test_missing_tool_is_an_error(tmp_path):
+    with pytest.raises(SaformerError, match="cannot run no-such-tool"):
+        run_tool(["no-such-tool"], cwd=tmp_path)
