@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.attention import AttentionUnit
-from hw.beats import current_layout, currents_layout, spikes_layout, stream_layout, write_layout
+from hw.beats import currents_layout, spikes_layout, stream_layout, write_layout
 from hw.config import HardwareConfig
 from hw.counters import Counter, CounterBank
 from hw.depthwise import MixUnit
@@ -13,7 +13,7 @@ from hw.engine import Engine
 from hw.loader import PixelLoader, ProgramLoader
 from hw.memory import SyncMemory
 from hw.neuron_path import NeuronPath
-from hw.program import ADDRESS, Kind, Memory, Target, memory_shapes
+from hw.program import ADDRESS, Kind, Memory, memory_shapes
 from hw.sequencer import Sequencer
 from hw.spike_memory import SpikeMemory
 from hw.stream_pool import StreamPool
@@ -191,8 +191,6 @@ class Accelerator(wiring.Component):
         """Gather what every unit says of this cycle."""
         m.submodules.counters = bank = self._bank()
         layer = sequencer.layer
-        target = neurons.i.payload.target
-        adds = (target == Target.STREAM_ADD) | (target == Target.STREAM_CLOSE)
         tally = {counter: engine.tally[counter.name] for counter in engine.tally_unit.COUNTERS}
         tally[Counter.IDLE] = tally[Counter.IDLE] & (layer.kind == Kind.EVENT)
         increments = {
@@ -201,7 +199,7 @@ class Accelerator(wiring.Component):
             Counter.SOPS: tally[Counter.SOPS] + mix.sops,
             Counter.SPIKE_READS: engine.spike_enable | mix.spike_enable,
             Counter.SPIKE_WRITES: spikes.write.valid,
-            Counter.STREAM_READS: (neurons.i.valid & adds) | pool.stream_enable,
+            Counter.STREAM_READS: neurons.stream_read | pool.stream_read,
             Counter.STREAM_WRITES: neurons.stream_write.valid,
             Counter.HITS: attention.hits,
             Counter.SATURATIONS: neurons.saturations,

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.beats import spikes_layout, write_layout
 from hw.config import HardwareConfig
-from hw.program import ADDRESS, DESCRIPTOR_LAYOUT, Memory, memory_shapes
+from hw.program import ADDRESS, DESCRIPTOR_LAYOUT, memory_shapes
 
 COUNT_BITS = 28
 """Width of the entry count in a program header; the memory's code is above it."""
