@@ -1,0 +1,315 @@
+"""Training in stages: one timestep, all timesteps, then quantisation-aware; resumable at every checkpoint.
+
+Nothing random is carried from step to step: the order of the data and the augmentation are functions of the seed, the
+stage and the step, so a run that was killed and resumed is the run that was not.
+"""
+
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from golden.checkpoint import load_checkpoint, save_checkpoint
+from golden.config import ModelConfig
+from golden.container import save_model
+from golden.data import ImageSet, augment, check_images
+from golden.errors import SaformerError
+from golden.files import write_atomically
+from golden.integer import IntegerModel
+from golden.model import SAFormer
+from golden.quantise import export, quantise
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Some epochs with one learning-rate schedule: linear warm-up, then a cosine from `rate` to `final_rate`."""
+
+    name: str
+    epochs: int
+    timesteps: int
+    rate: float
+    final_rate: float = 0.0
+    quantised: bool = False
+
+    def __post_init__(self):
+        for field in ("epochs", "timesteps"):
+            if getattr(self, field) < 1:
+                raise SaformerError(f"{field} of stage {self.name} must be at least 1, not {getattr(self, field)!r}")
+        if not 0 <= self.final_rate <= self.rate:
+            raise SaformerError(f"stage {self.name} needs 0 <= final_rate <= rate, not {self.final_rate}, {self.rate}")
+
+
+def default_stages(config: ModelConfig) -> tuple[Stage, ...]:
+    """The schedule the bundled model was trained with."""
+    return (
+        Stage(name="one-step", epochs=32, timesteps=1, rate=3e-3, final_rate=3e-4),
+        Stage(name="all-steps", epochs=12, timesteps=config.timesteps, rate=1e-3),
+        Stage(name="quantised", epochs=3, timesteps=config.timesteps, rate=1e-4, quantised=True),
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainPlan:
+    """Everything that determines a training run.
+
+    Parameters
+    ----------
+    config, stages: the model, and what to do; the last stage must be the quantised one, and the only one.
+    batch, seed, weight_decay, label_smoothing: the usual.
+    validation: images of the training split that are held out, and choose the epoch that is exported.
+    warmup: steps of linear warm-up at the start of every stage.
+    checkpoint_every: steps between checkpoints (there is one at the end of every epoch, too).
+    """
+
+    config: ModelConfig
+    stages: tuple[Stage, ...]
+    batch: int = 128
+    seed: int = 1
+    validation: int = 2000
+    weight_decay: float = 0.02
+    label_smoothing: float = 0.05
+    warmup: int = 200
+    checkpoint_every: int = 500
+
+    def __post_init__(self):
+        for field in ("batch", "validation", "checkpoint_every"):
+            if getattr(self, field) < 1:
+                raise SaformerError(f"{field} must be at least 1, not {getattr(self, field)!r}")
+        if [stage.quantised for stage in self.stages] != [False] * (len(self.stages) - 1) + [True]:
+            raise SaformerError("the last stage of a training plan, and only the last, must be quantised")
+
+
+@dataclasses.dataclass
+class _Run:
+    """What a checkpoint holds: the position, the model and its optimiser, and the history so far."""
+
+    plan: TrainPlan
+    stage: int
+    step: int
+    model: SAFormer
+    optimiser: torch.optim.Optimizer
+    history: list[dict]
+    best: dict | None = None
+    loss_sum: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def current(self) -> Stage:
+        return self.plan.stages[self.stage]
+
+
+def run_training(
+    plan: TrainPlan,
+    *,
+    data: ImageSet,
+    folder: Path,
+    on_step: Callable[[int], None] | None = None,
+    progress: bool = True,
+) -> tuple[IntegerModel, list[dict]]:
+    """Train `plan` on the training split `data`, or continue what `folder` has a checkpoint of.
+
+    Writes checkpoint.pt, history.json and, at the end, NAME.safetensors to `folder`. `on_step` is called with the
+    number of steps done in the stage after each of them. Returns the integer model and the history.
+
+    Raises SaformerError: images of another shape than the configuration's, fewer images than the plan needs, or a
+    checkpoint of another plan.
+    """
+    check_images(data.images, channels=plan.config.in_channels, size=plan.config.image_size)
+    training, validation = _split(plan, data)
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / "checkpoint.pt"
+    run = _resume(plan, load_checkpoint(checkpoint)) if checkpoint.is_file() else _start(plan)
+    while True:
+        _run_stage(run, training, validation, checkpoint, on_step, progress)
+        if run.stage + 1 == len(plan.stages):
+            break
+        run = _next_stage(run)
+    run.model.load_state_dict(run.best["model"])
+    model = export(run.model)
+    save_model(model, folder / f"{plan.config.name}.safetensors", training=training_record(plan, run.history))
+    return model, run.history
+
+
+def training_record(plan: TrainPlan, history: list[dict]) -> dict:
+    """What a container keeps of its training: the plan without the model, and the history."""
+    settings = dataclasses.asdict(plan)
+    settings.pop("config")
+    return {"plan": settings, "history": history}
+
+
+def _split(plan: TrainPlan, data: ImageSet) -> tuple[ImageSet, ImageSet]:
+    if len(data) < plan.validation + plan.batch:
+        raise SaformerError(
+            f"the plan needs {plan.validation} images for validation and a batch of {plan.batch}, "
+            f"but the training split has {len(data)}; lower validation or batch"
+        )
+    order = torch.randperm(len(data), generator=_generator(plan.seed))
+    return data.take(order[plan.validation :]), data.take(order[: plan.validation])
+
+
+def _generator(*numbers: int) -> torch.Generator:
+    """A generator seeded by several small numbers."""
+    seed = 0
+    for number in numbers:
+        seed = (seed * 1_000_003 + number + 1) % 2**63
+    return torch.Generator().manual_seed(seed)
+
+
+def _optimiser(plan: TrainPlan, model: SAFormer) -> torch.optim.Optimizer:
+    parameters = list(model.parameters())
+    weights = [parameter for parameter in parameters if parameter.ndim > 1]
+    others = [parameter for parameter in parameters if parameter.ndim <= 1]
+    return torch.optim.AdamW(
+        [{"params": weights, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    )
+
+
+def _start(plan: TrainPlan) -> _Run:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(plan.seed)
+        model = _prepare(SAFormer(plan.config), plan.stages[0])
+    return _Run(plan=plan, stage=0, step=0, model=model, optimiser=_optimiser(plan, model), history=[])
+
+
+def _prepare(model: SAFormer, stage: Stage) -> SAFormer:
+    model = quantise(model) if stage.quantised else model
+    return model.to(memory_format=torch.channels_last)
+
+
+def _next_stage(run: _Run) -> _Run:
+    stage = run.stage + 1
+    model = _prepare(run.model, run.plan.stages[stage])
+    return _Run(
+        plan=run.plan,
+        stage=stage,
+        step=0,
+        model=model,
+        optimiser=_optimiser(run.plan, model),
+        history=run.history,
+        seconds=run.seconds,
+    )
+
+
+def _resume(plan: TrainPlan, state: dict) -> _Run:
+    stage = state["stage"]
+    done = [dataclasses.asdict(each) for each in plan.stages[: stage + 1]]
+    if done != state["stages"] or plan.config.to_dict() != state["config"] or plan.seed != state["seed"]:
+        raise SaformerError("the checkpoint belongs to another plan; train in another folder, or repeat its settings")
+    model = _prepare(SAFormer(plan.config), plan.stages[stage])
+    model.load_state_dict(state["model"])
+    optimiser = _optimiser(plan, model)
+    optimiser.load_state_dict(state["optimiser"])
+    kept = {key: state[key] for key in ("step", "history", "best", "loss_sum", "seconds")}
+    return _Run(plan=plan, stage=stage, model=model, optimiser=optimiser, **kept)
+
+
+def _save(run: _Run, path: Path) -> None:
+    state = {
+        "stages": [dataclasses.asdict(stage) for stage in run.plan.stages[: run.stage + 1]],
+        "config": run.plan.config.to_dict(),
+        "seed": run.plan.seed,
+        "model": run.model.state_dict(),
+        "optimiser": run.optimiser.state_dict(),
+        **{key: getattr(run, key) for key in ("stage", "step", "history", "best", "loss_sum", "seconds")},
+    }
+    save_checkpoint(path, state)
+    text = json.dumps(run.history, indent=1).encode()
+    write_atomically(path.with_name("history.json"), lambda file: file.write(text))
+
+
+def _run_stage(
+    run: _Run,
+    training: ImageSet,
+    validation: ImageSet,
+    checkpoint: Path,
+    on_step: Callable[[int], None] | None,
+    progress: bool,
+) -> None:
+    stage, plan = run.current, run.plan
+    per_epoch = len(training) // plan.batch
+    started = time.monotonic() - run.seconds
+    steps = range(run.step, stage.epochs * per_epoch)
+    bar = tqdm(
+        steps, desc=stage.name, initial=run.step, total=stage.epochs * per_epoch, disable=not progress, mininterval=2
+    )
+    for step in bar:
+        epoch, position = divmod(step, per_epoch)
+        if position == 0:
+            order = _order(run, epoch, len(training))
+            run.loss_sum = 0.0
+        elif step == run.step and step == steps.start:
+            order = _order(run, epoch, len(training))
+        chosen = order[position * plan.batch : (position + 1) * plan.batch]
+        run.loss_sum += _train_step(run, training.take(chosen), step, total=stage.epochs * per_epoch)
+        run.step, run.seconds = step + 1, time.monotonic() - started
+        if position + 1 == per_epoch:
+            _end_epoch(run, epoch, per_epoch, validation)
+            bar.set_postfix(loss=run.history[-1]["loss"], validation=run.history[-1]["validation_accuracy"])
+        if position + 1 == per_epoch or run.step % plan.checkpoint_every == 0:
+            _save(run, checkpoint)
+        if on_step is not None:
+            on_step(run.step)
+
+
+def _order(run: _Run, epoch: int, count: int) -> Tensor:
+    return torch.randperm(count, generator=_generator(run.plan.seed, run.stage, epoch))
+
+
+def _rate(stage: Stage, step: int, *, total: int, warmup: int) -> float:
+    cosine = 0.5 + 0.5 * math.cos(math.pi * step / total)
+    return (stage.final_rate + (stage.rate - stage.final_rate) * cosine) * min(1.0, (step + 1) / (warmup + 1))
+
+
+def _train_step(run: _Run, batch: ImageSet, step: int, *, total: int) -> float:
+    """One step of the optimiser; returns the loss."""
+    stage, plan = run.current, run.plan
+    images = augment(batch.images, generator=_generator(plan.seed, run.stage, 1 << 20, step))
+    for group in run.optimiser.param_groups:
+        group["lr"] = _rate(stage, step, total=total, warmup=plan.warmup)
+    run.model.train()
+    loss = F.cross_entropy(_scores(run.model, stage, images), batch.labels, label_smoothing=plan.label_smoothing)
+    run.optimiser.zero_grad()
+    loss.backward()
+    run.optimiser.step()
+    return loss.item()
+
+
+def _scores(model: SAFormer, stage: Stage, images: Tensor) -> Tensor:
+    pixels = images.float().to(memory_format=torch.channels_last)
+    # The quantised model counts on exact sums, which bfloat16 does not give.
+    with torch.autocast("cpu", torch.bfloat16, enabled=not stage.quantised):
+        return model.scores(pixels, stage.timesteps)
+
+
+def accuracy(model: SAFormer, stage: Stage, images: ImageSet, *, batch: int = 250) -> float:
+    """Share of `images` that the model gets right."""
+    model.eval()
+    with torch.no_grad():
+        right = [
+            (_scores(model, stage, pixels).argmax(dim=1) == labels).sum().item()
+            for pixels, labels in zip(images.images.split(batch), images.labels.split(batch), strict=True)
+        ]
+    return sum(right) / len(images)
+
+
+def _end_epoch(run: _Run, epoch: int, per_epoch: int, validation: ImageSet) -> None:
+    score = accuracy(run.model, run.current, validation)
+    record = {
+        "stage": run.current.name,
+        "epoch": epoch + 1,
+        "loss": round(run.loss_sum / per_epoch, 4),
+        "validation_accuracy": round(score, 4),
+        "seconds": round(run.seconds),
+    }
+    run.history.append(record)
+    tqdm.write(json.dumps(record))
+    if run.best is None or score >= run.best["accuracy"]:
+        state = {name: value.clone() for name, value in run.model.state_dict().items()}
+        run.best = {"accuracy": score, "model": state}
