@@ -1,9 +1,9 @@
 """The neurons: bench, latency, and what the constructor refuses."""
 
 import pytest
-from sim.runner import run_bench
 
 from hw.lif import LifArray
+from sim.runner import run_bench
 
 
 @pytest.mark.parametrize(
