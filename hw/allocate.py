@@ -1,0 +1,57 @@
+"""Static allocation of spike memory: every map has its place from the step that writes it to the last that reads it."""
+
+from collections.abc import Sequence
+
+from hw.config import HardwareConfig
+from hw.schedule import Map, Step
+
+
+def map_beats(spikes: Map, config: HardwareConfig) -> int:
+    """Beats of a map in spike memory; every position has whole beats."""
+    return spikes.planes * spikes.positions * channel_beats(spikes.channels, config)
+
+
+def channel_beats(channels: int, config: HardwareConfig) -> int:
+    """Beats that hold the channels of one position."""
+    return -(-channels // config.beat_channels)
+
+
+def allocate(steps: Sequence[Step], config: HardwareConfig) -> dict[str, int]:
+    """The base beat of every map, by name: first fit, in the order of writing, each base at the start of a word."""
+    lives = _lifetimes(steps)
+    bases: dict[str, int] = {}
+    placed: list[tuple[int, int, int]] = []  # base, end, last use
+    for step_number, step in enumerate(steps):
+        if step.writes is None:
+            continue
+        size = -(-map_beats(step.writes, config) // config.word_beats) * config.word_beats
+        # A step reads its input while it writes its output, so what it reads last is still in the way.
+        taken = sorted((base, end) for base, end, last in placed if last >= step_number)
+        base = _first_gap(taken, size)
+        bases[step.writes.name] = base
+        placed.append((base, base + size, lives[step.writes.name]))
+    return bases
+
+
+def spike_words(steps: Sequence[Step], bases: dict[str, int], config: HardwareConfig) -> int:
+    """Words of spike memory that an allocation needs."""
+    ends = [bases[step.writes.name] + map_beats(step.writes, config) for step in steps if step.writes is not None]
+    return -(-max(ends) // config.word_beats)
+
+
+def _lifetimes(steps: Sequence[Step]) -> dict[str, int]:
+    """The number of the last step that reads or writes each map."""
+    lives = {}
+    for number, step in enumerate(steps):
+        lives |= {spikes.name: number for spikes in (step.writes, step.reads) if spikes is not None}
+    return lives
+
+
+def _first_gap(taken: Sequence[tuple[int, int]], size: int) -> int:
+    """The lowest base with `size` free beats, given sorted intervals of beats."""
+    base = 0
+    for start, end in taken:
+        if start - base >= size:
+            break
+        base = max(base, end)
+    return base

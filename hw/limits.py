@@ -1,0 +1,148 @@
+"""What the hardware cannot run: every limit is checked when a model is lowered, and named with what to raise."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from golden.config import Aggregate, Head, ModelConfig, Reset
+from golden.errors import SaformerError
+from hw.allocate import channel_beats
+from hw.attention import COUNT_BITS
+from hw.beats import CHANNEL
+from hw.config import STREAM_BITS, HardwareConfig
+from hw.program import DESCRIPTOR, Fold, Kind, Layer, Target
+from hw.schedule import Neurons, Step
+
+STREAM_TARGETS = {Target.STREAM_OPEN, Target.STREAM_ADD, Target.STREAM_CLOSE}
+
+_SUPPORTED = {
+    "aggregate": Aggregate.CURRENT,
+    "pool_kernel": 2,
+    "head": Head.NEURON,
+    "mix_neuron": True,
+    "reset": Reset.HARD,
+}
+
+
+def check_model(model: ModelConfig, config: HardwareConfig) -> None:
+    """Raises SaformerError for a choice of the model that the hardware does not have, and for too many timesteps."""
+    for field, supported in _SUPPORTED.items():
+        value = getattr(model, field)
+        if value != supported:
+            raise SaformerError(f"the hardware supports {field} = {supported!s} only; the model has {value!s}")
+    _require(model.timesteps, config.timesteps, "timesteps", "timesteps in parallel")
+    if model.windows >= 2**COUNT_BITS:
+        raise SaformerError(
+            f"the attention counts at most {2**COUNT_BITS - 1} windows; the model has {model.windows}: reduce windows"
+        )
+
+
+def check_memories(steps: Sequence[Step], needed: dict[str, int], config: HardwareConfig) -> None:
+    """Raises SaformerError for a memory that is too small, with the depth it needs.
+
+    ``needed`` is the use of the memories that the program fills and of spike memory, by the parameter of their depth.
+    """
+    streams = [step for step in steps if step.targets & STREAM_TARGETS]
+    attention = [step for step in steps if step.targets & {Target.QUERY, Target.KEY}]
+    mixes = [step for step in steps if step.kind is Kind.MIX]
+    beats = {step.name: channel_beats(step.outputs, config) for step in steps}
+    needed = needed | {
+        "stream_depth": max(step.tiles * beats[step.name] for step in streams),
+        "query_depth": max(step.tiles * beats[step.name] for step in attention),
+        "channel_depth": max(beats[step.name] for step in attention),
+        "max_width": max(step.reads.width for step in mixes),
+    }
+    what = {
+        "weight_depth": "rows of weight memory",
+        "spike_depth": "words of spike memory",
+        "param_depth": "beats of neuron parameters",
+        "tap_depth": "beats of depthwise weights",
+        "program_depth": "words of descriptor memory",
+        "stream_depth": "beats of residual stream memory",
+        "query_depth": "beats of query memory",
+        "channel_depth": "channel beats in attention and folds",
+        "max_width": "tokens of line buffer",
+    }
+    for parameter, count in needed.items():
+        _require(count, getattr(config, parameter), parameter, what[parameter])
+
+
+def check_step(step: Step, config: HardwareConfig) -> None:
+    """Raises SaformerError when a sum, a current or a parameter of a step can leave its width, or a map is too wide."""
+    if channel_beats(step.outputs, config) > 2**CHANNEL.width:
+        raise SaformerError(
+            f"{step.name}: {step.outputs} channels are more than {2**CHANNEL.width} beats of {config.beat_channels}: "
+            "raise beat_channels"
+        )
+    for neurons, count in ((step.position_neurons, 1), (step.tile_neurons, _fold_count(step))):
+        if neurons is not None:
+            _check_currents(step, neurons, count, config)
+    if step.weights is not None:
+        low, high = _sums(step.weights)
+        _require_bits(step.name, "its sums", low, high, config.acc_bits, "acc_bits")
+    if step.one is not None:
+        _require_bits(step.name, "its mask constant", step.one, step.one, config.current_bits, "current_bits")
+
+
+def check_fields(layer: Layer) -> None:
+    """Raises SaformerError for a value that its descriptor field cannot hold."""
+    for name, value in layer.fields.items():
+        shape = DESCRIPTOR[name]
+        low, high = (-(1 << shape.width - 1), 1 << shape.width - 1) if shape.signed else (0, 1 << shape.width)
+        if not low <= value < high:
+            raise SaformerError(
+                f"{layer.name}: {name} is {value}, but the program format holds {low} to {high - 1}: "
+                "use a smaller model, or hardware with more channels in a beat"
+            )
+
+
+def _fold_count(step: Step) -> int:
+    """What the weighted inputs of a folded current sum up to: 255 for a pixel's bits, the positions of a window."""
+    return {Fold.BITS: 255, Fold.SUM: step.tile_side**2}.get(step.fold, 1)
+
+
+def _sums(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and the highest sum of each output, over all inputs that may fire."""
+    flat = weights.reshape(len(weights), -1).astype(np.int64)
+    return np.minimum(flat, 0).sum(axis=1), np.maximum(flat, 0).sum(axis=1)
+
+
+def _check_currents(step: Step, neurons: Neurons, count: int, config: HardwareConfig) -> None:
+    low, high = _source_range(step, count)
+    for what, lowest, highest in (
+        ("its sums", low, high),
+        ("its biases", neurons.bias, neurons.bias),
+        ("its currents", low + neurons.bias, high + neurons.bias),
+        ("its thresholds", neurons.threshold, neurons.threshold),
+    ):
+        _require_bits(step.name, what, lowest, highest, config.current_bits, "current_bits")
+
+
+def _source_range(step: Step, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and highest currents before the bias, for each channel."""
+    if step.kind is Kind.POOL:
+        limit = 1 << STREAM_BITS - 1
+        return np.full(step.outputs, -limit * step.tokens), np.full(step.outputs, (limit - 1) * step.tokens)
+    if step.kind is Kind.MIX:
+        low, high = _sums(step.taps)
+        return low, high + step.one
+    low, high = _sums(step.weights)
+    return count * low, count * high
+
+
+def _require(needed: int, available: int, parameter: str, what: str) -> None:
+    if needed > available:
+        raise SaformerError(
+            f"the model needs {needed} {what}, the hardware has {available}: raise {parameter} to {needed}"
+        )
+
+
+def _require_bits(name: str, what: str, low: np.ndarray, high: np.ndarray, bits: int, parameter: str) -> None:
+    """Signed values from `low` to `high` must fit `bits`."""
+    lowest, highest = int(low.min()), int(high.max())
+    needed = max((-lowest - 1 if lowest < 0 else lowest).bit_length(), max(highest, 0).bit_length()) + 1
+    if needed > bits:
+        raise SaformerError(
+            f"{name}: {what} reach {lowest} to {highest} and need {needed} bits, the hardware has {bits}: "
+            f"raise {parameter} to {needed}"
+        )
