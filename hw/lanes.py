@@ -26,8 +26,8 @@ class LaneArray(wiring.Component):
     sums : Out(stream of `hw.beats.sums_layout`), the copies, beat by beat from channel 0
 
     Latency: three cycles from the last event of a position to its first beat.
-    Throughput: one event a cycle, as long as a position has at least ``beats + 3`` events; else ``beats + 3`` cycles a
-    position.
+    Throughput: one event a cycle, as long as a position lasts at least ``beats`` cycles; the lanes stand still while a
+    position is complete and the copy of the one before has not left.
     """
 
     def __init__(self, *, config: HardwareConfig):
@@ -52,12 +52,15 @@ class LaneArray(wiring.Component):
         pattern = Signal(self.config.timesteps)
         last, complete = Signal(), Signal()
         left = Signal(self.beats.shape())
+        blocked = Signal()
         m.d.comb += [
-            self.events.ready.eq(~event.last | ~(last | complete | (left != 0))),
+            blocked.eq(complete & (left != 0) & ~((left == 1) & self.sums.ready)),
+            self.events.ready.eq(~blocked),
             self.weight_enable.eq(taken & event.pattern.any()),
             self.weight_address.eq(event.row),
         ]
-        m.d.sync += [last.eq(taken & event.last), complete.eq(last), pattern.eq(0)]
+        with m.If(~blocked):
+            m.d.sync += [last.eq(taken & event.last), complete.eq(last), pattern.eq(0)]
         with m.If(taken):
             m.d.sync += pattern.eq(event.pattern)
 
@@ -69,13 +72,13 @@ class LaneArray(wiring.Component):
             for step, enable in enumerate(pattern):
                 with m.If(self.clear):
                     m.d.sync += sums[lane][step].eq(0)
-                with m.Elif(enable):
+                with m.Elif(enable & ~blocked):
                     m.d.sync += sums[lane][step].eq(sums[lane][step] + self.weight_data[lane])
 
         width = sums_layout(self.config).size
         m.d.comb += [self.sums.valid.eq(left != 0), self.sums.payload.as_value().eq(copy.as_value()[:width])]
         with m.If(self.sums.valid & self.sums.ready):
             m.d.sync += [left.eq(left - 1), copy.as_value().eq(copy.as_value() >> width)]
-        with m.If(complete):
+        with m.If(complete & ~blocked):
             m.d.sync += [left.eq(self.beats), copy.eq(sums)]
         return m
