@@ -22,7 +22,7 @@ class LaneArray(wiring.Component):
     clear : In(1), set the accumulators to zero; between layers
     events : In(stream of `hw.beats.event_layout`)
     weight_enable : Out(1), weight_address : Out, weight_data : In, weight memory, data one cycle after the address
-    beats : In, how many beats of the copy leave, stable while they do
+    beats : In, how many beats of the copy leave; of the next copy, one cycle after the last of them has left
     sums : Out(stream of `hw.beats.sums_layout`), the copies, beat by beat from channel 0
 
     Latency: three cycles from the last event of a position to its first beat.
@@ -51,10 +51,11 @@ class LaneArray(wiring.Component):
         # What was taken one and two cycles ago: its weights are here, its sums are complete.
         pattern = Signal(self.config.timesteps)
         last, complete = Signal(), Signal()
-        left = Signal(self.beats.shape())
-        blocked = Signal()
+        beat = Signal(self.beats.shape())
+        final, blocked = Signal(), Signal()
         m.d.comb += [
-            blocked.eq(complete & (left != 0) & ~((left == 1) & self.sums.ready)),
+            final.eq(self.sums.valid & self.sums.ready & (beat == self.beats - 1)),
+            blocked.eq(complete & self.sums.valid & ~final),
             self.events.ready.eq(~blocked),
             self.weight_enable.eq(taken & event.pattern.any()),
             self.weight_address.eq(event.row),
@@ -76,9 +77,11 @@ class LaneArray(wiring.Component):
                     m.d.sync += sums[lane][step].eq(sums[lane][step] + self.weight_data[lane])
 
         width = sums_layout(self.config).size
-        m.d.comb += [self.sums.valid.eq(left != 0), self.sums.payload.as_value().eq(copy.as_value()[:width])]
+        m.d.comb += self.sums.payload.as_value().eq(copy.as_value()[:width])
         with m.If(self.sums.valid & self.sums.ready):
-            m.d.sync += [left.eq(left - 1), copy.as_value().eq(copy.as_value() >> width)]
+            m.d.sync += [beat.eq(beat + 1), copy.as_value().eq(copy.as_value() >> width)]
+        with m.If(final):
+            m.d.sync += [beat.eq(0), self.sums.valid.eq(0)]
         with m.If(complete & ~blocked):
-            m.d.sync += [left.eq(self.beats), copy.eq(sums)]
+            m.d.sync += [self.sums.valid.eq(1), copy.eq(sums)]
         return m
