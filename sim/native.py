@@ -12,7 +12,7 @@ from golden.errors import SaformerError
 from sim.build import build
 from sim.harness import describe, recipe, stream_name, words
 from sim.records import Records
-from sim.verilog import Port, to_verilog
+from sim.verilog import Port, cached_verilog, to_verilog
 
 CHUNK = 200_000
 """Cycles between two calls of the progress function, and between two chances to interrupt."""
@@ -46,6 +46,7 @@ class NativeModel:
     seed : of the random stalls
     trace : file for a VCD waveform of everything, or None
     public : (module, signal) pairs that `flip` can change, named as in the Verilog: ``("top.engine", "weights")``
+    identity : for `sim.verilog.cached_verilog`, or None to convert the component anew
 
     Members: ``cycle`` : clock cycles since the start; ``seconds`` : time spent simulating.
 
@@ -59,6 +60,7 @@ class NativeModel:
         seed: int = 1,
         trace: Path | None = None,
         public: tuple[tuple[str, str], ...] = (),
+        identity: str | None = None,
     ):
         self._interface = describe(component)
         self._sources = _index(self._interface.sources, stream_name)
@@ -68,7 +70,8 @@ class NativeModel:
         self.seconds = 0.0
         self._handle = None
         how = recipe(component, trace=trace is not None, public=public)
-        self._library = _load(build(verilog=to_verilog(component), recipe=how))
+        verilog = to_verilog(component) if identity is None else cached_verilog(component, identity=identity)
+        self._library = _load(build(verilog=verilog, recipe=how))
         sizes = [_words([words(port) for port in ports]) for ports in (self._interface.sources, self._interface.sinks)]
         self._handle = self._library.sim_new(*sizes, seed)
         if trace is not None and not self._library.sim_trace(self._handle, str(trace).encode()):

@@ -1,9 +1,12 @@
 """Amaranth components to Verilog."""
 
+import hashlib
+import os
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from amaranth.back import rtlil
@@ -12,6 +15,12 @@ from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 
 from golden.errors import SaformerError
+from golden.files import write_atomically
+from sim.toolchain import cache_dir
+
+_ROOT = Path(__file__).parents[1]
+_SOURCES = ("hw/*.py", "golden/*.py", "sim/verilog.py")
+"""The files that decide what a component of ``hw`` is converted to."""
 
 _PASSES = ("read_rtlil top.il", "proc -nomux -norom", "memory_collect", "write_verilog -norename -noattr top.v")
 
@@ -69,6 +78,23 @@ def to_verilog(component: wiring.Component) -> str:
         if result.returncode or not verilog.exists():
             raise SaformerError(f"Yosys wrote no Verilog for {type(component).__name__}: {result.stderr.strip()}")
         return verilog.read_text()
+
+
+def cached_verilog(component: wiring.Component, *, identity: str) -> str:
+    """Return the Verilog of a component of ``hw``, from the cache if its sources have not changed since.
+
+    ``identity`` names everything else that the design depends on, usually ``repr`` of its configuration. The cache
+    does not see a design that was altered in memory: convert that with `to_verilog`.
+    """
+    digest = hashlib.sha256(f"{type(component)} {identity} {version('amaranth')} {version('pyosys')}".encode())
+    for path in sorted(path for pattern in _SOURCES for path in _ROOT.glob(pattern)):
+        digest.update(path.read_bytes())
+    cached = cache_dir() / "verilog" / f"{digest.hexdigest()[:24]}.v"
+    if not cached.exists():
+        text = to_verilog(component)
+        os.makedirs(cached.parent, exist_ok=True)
+        write_atomically(cached, lambda file: file.write(text.encode()))
+    return cached.read_text()
 
 
 def _signals(component: wiring.Component) -> dict[str, tuple[wiring.Member, Value]]:

@@ -11,7 +11,7 @@ from golden.errors import SaformerError
 from sim.build import Recipe, build
 from sim.harness import describe
 from sim.toolchain import cache_dir, run_tool
-from sim.verilog import component_ports, to_verilog
+from sim.verilog import cached_verilog, component_ports, to_verilog
 from tests.sim.components import Fifo, Reporter
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +34,16 @@ def test_verilog_is_the_same_in_every_process_and_names_no_folder():
         texts.add(output.stdout)
     assert texts == {to_verilog(Fifo()) + "\n"}
     assert str(ROOT) not in texts.pop()
+
+
+def test_cached_verilog_depends_on_the_identity(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAFORMER_CACHE", str(tmp_path))
+    text = cached_verilog(Fifo(), identity="sound")
+    assert text == to_verilog(Fifo())
+    faulty = cached_verilog(Fifo(fault="drops items"), identity="faulty")
+    assert faulty == to_verilog(Fifo(fault="drops items")) != text
+    assert cached_verilog(Fifo(), identity="sound") == text
+    assert len(list((tmp_path / "verilog").iterdir())) == 2
 
 
 def test_ports_are_named_as_in_the_verilog():
