@@ -7,11 +7,11 @@ from cocotb.triggers import RisingEdge
 from torch.nn import functional as F
 
 from hw.line_buffer import window_layout
-from sim.ports import Recorder
+from sim.benches.probe import Probe
 from sim.streams import StreamSource, generator, parameters, reset, start
 
 GRIDS = ((1, 1), (1, 4), (4, 1), (2, 2), (3, 2), (5, 3), (5, 5))
-PORTS = ("start", "i__valid", "o__valid", "o__payload")
+PORTS = ("i__valid", "o__valid", "o__payload")
 
 
 def expected(grid: list[int], width: int) -> list[tuple]:
@@ -38,15 +38,15 @@ async def begin(dut, width: int, height: int) -> None:
 async def run(dut, source: StreamSource, grids: list[list[int]], width: int, height: int) -> None:
     """Send grids of one size without a gap, flush them, and check every window and its cycle."""
     await begin(dut, width, height)
-    recorder = Recorder(dut, PORTS)
+    probe = Probe(dut, PORTS)
     source.put([beat for grid in grids for beat in grid] + [source.rng.getrandbits(4) for _ in range(width + 1)])
     await source.drained()
     for _ in range(3):
         await RisingEdge(dut.clk)
-    cycles = recorder.stop()
-    windows = [observed(cycle.o__payload) for cycle in cycles if cycle.o__valid]
+    probe.stop()
+    windows = [observed(payload) for payload in probe.values("o__payload", when="o__valid")]
     assert windows == [window for grid in grids for window in expected(grid, width)], f"grid {width}x{height}"
-    assert recorder.when("o__valid") == [cycle + 1 for cycle in recorder.when("i__valid")[width + 1 :]]
+    assert probe.when("o__valid") == [cycle + 1 for cycle in probe.when("i__valid")[width + 1 :]]
 
 
 @cocotb.test()
