@@ -178,7 +178,8 @@ class ModelConfig:
     def to_dict(self) -> dict:
         """Plain values only: what `from_dict` and a TOML or JSON file hold."""
         values = dataclasses.asdict(self)
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+        choices = {field: str(values[field]) for field in _CHOICES}
+        return values | choices | {"pool_stages": list(self.pool_stages)}
 
     @classmethod
     def from_dict(cls, values: dict) -> "ModelConfig":

@@ -151,9 +151,10 @@ def fit_images(images: Tensor, *, channels: int, size: int) -> Tensor:
     return images.contiguous()
 
 
-def augment(images: Tensor, *, generator: torch.Generator, padding: int = 4) -> Tensor:
-    """Random crops of the zero-padded images and random mirror images; uint8 [B, C, H, W] in and out."""
+def augment(images: Tensor, *, generator: torch.Generator) -> Tensor:
+    """Random crops of the images padded by 1/8 of their height, randomly mirrored; uint8 [B, C, H, W] in and out."""
     count, channels, height, width = images.shape
+    padding = height // 8
     padded = F.pad(images, (padding,) * 4)
     top, left = (torch.randint(2 * padding + 1, (count, 1), generator=generator) for _ in range(2))
     mirror = torch.randint(2, (count, 1), generator=generator).bool()

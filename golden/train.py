@@ -17,73 +17,17 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from golden.checkpoint import load_checkpoint, save_checkpoint
-from golden.config import ModelConfig
 from golden.container import save_model
 from golden.data import ImageSet, augment, check_images
 from golden.errors import SaformerError
 from golden.files import write_atomically
 from golden.integer import IntegerModel
 from golden.model import SAFormer
+from golden.plan import Stage, TrainPlan
 from golden.quantise import export, quantise
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Stage:
-    """Some epochs with one learning-rate schedule: linear warm-up, then a cosine from `rate` to `final_rate`."""
-
-    name: str
-    epochs: int
-    timesteps: int
-    rate: float
-    final_rate: float = 0.0
-    quantised: bool = False
-
-    def __post_init__(self):
-        for field in ("epochs", "timesteps"):
-            if getattr(self, field) < 1:
-                raise SaformerError(f"{field} of stage {self.name} must be at least 1, not {getattr(self, field)!r}")
-        if not 0 <= self.final_rate <= self.rate:
-            raise SaformerError(f"stage {self.name} needs 0 <= final_rate <= rate, not {self.final_rate}, {self.rate}")
-
-
-def default_stages(config: ModelConfig) -> tuple[Stage, ...]:
-    """The schedule the bundled model was trained with."""
-    return (
-        Stage(name="one-step", epochs=32, timesteps=1, rate=3e-3, final_rate=3e-4),
-        Stage(name="all-steps", epochs=12, timesteps=config.timesteps, rate=1e-3),
-        Stage(name="quantised", epochs=3, timesteps=config.timesteps, rate=1e-4, quantised=True),
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainPlan:
-    """Everything that determines a training run.
-
-    Parameters
-    ----------
-    config, stages: the model, and what to do; the last stage must be the quantised one, and the only one.
-    batch, seed, weight_decay, label_smoothing: the usual.
-    validation: images of the training split that are held out, and choose the epoch that is exported.
-    warmup: steps of linear warm-up at the start of every stage.
-    checkpoint_every: steps between checkpoints (there is one at the end of every epoch, too).
-    """
-
-    config: ModelConfig
-    stages: tuple[Stage, ...]
-    batch: int = 128
-    seed: int = 1
-    validation: int = 2000
-    weight_decay: float = 0.02
-    label_smoothing: float = 0.05
-    warmup: int = 200
-    checkpoint_every: int = 500
-
-    def __post_init__(self):
-        for field in ("batch", "validation", "checkpoint_every"):
-            if getattr(self, field) < 1:
-                raise SaformerError(f"{field} must be at least 1, not {getattr(self, field)!r}")
-        if [stage.quantised for stage in self.stages] != [False] * (len(self.stages) - 1) + [True]:
-            raise SaformerError("the last stage of a training plan, and only the last, must be quantised")
+# Tells the generator of a step's augmentation from that of an epoch's order.
+_AUGMENTATION = 1 << 20
 
 
 @dataclasses.dataclass
@@ -232,30 +176,31 @@ def _run_stage(
     on_step: Callable[[int], None] | None,
     progress: bool,
 ) -> None:
-    stage, plan = run.current, run.plan
-    per_epoch = len(training) // plan.batch
+    plan, per_epoch = run.plan, len(training) // run.plan.batch
+    total = run.current.epochs * per_epoch
     started = time.monotonic() - run.seconds
-    steps = range(run.step, stage.epochs * per_epoch)
-    bar = tqdm(
-        steps, desc=stage.name, initial=run.step, total=stage.epochs * per_epoch, disable=not progress, mininterval=2
-    )
-    for step in bar:
-        epoch, position = divmod(step, per_epoch)
-        if position == 0:
-            order = _order(run, epoch, len(training))
-            run.loss_sum = 0.0
-        elif step == run.step and step == steps.start:
-            order = _order(run, epoch, len(training))
-        chosen = order[position * plan.batch : (position + 1) * plan.batch]
-        run.loss_sum += _train_step(run, training.take(chosen), step, total=stage.epochs * per_epoch)
-        run.step, run.seconds = step + 1, time.monotonic() - started
-        if position + 1 == per_epoch:
-            _end_epoch(run, epoch, per_epoch, validation)
-            bar.set_postfix(loss=run.history[-1]["loss"], validation=run.history[-1]["validation_accuracy"])
-        if position + 1 == per_epoch or run.step % plan.checkpoint_every == 0:
-            _save(run, checkpoint)
-        if on_step is not None:
-            on_step(run.step)
+    bar = tqdm(desc=run.current.name, initial=run.step, total=total, disable=not progress, mininterval=2)
+    while run.step < total:
+        epoch, position = divmod(run.step, per_epoch)
+        order = _order(run, epoch, len(training))
+        for start in range(position, per_epoch):
+            chosen = order[start * plan.batch : (start + 1) * plan.batch]
+            run.loss_sum += _train_step(run, training.take(chosen), total=total)
+            run.step, run.seconds = run.step + 1, time.monotonic() - started
+            if start + 1 == per_epoch:
+                _end_epoch(run, epoch, per_epoch, validation)
+                _show(bar, run.history[-1])
+            if start + 1 == per_epoch or run.step % plan.checkpoint_every == 0:
+                _save(run, checkpoint)
+            bar.update()
+            if on_step is not None:
+                on_step(run.step)
+    bar.close()
+
+
+def _show(bar: tqdm, record: dict) -> None:
+    if not bar.disable:
+        bar.write(json.dumps(record))
 
 
 def _order(run: _Run, epoch: int, count: int) -> Tensor:
@@ -267,10 +212,10 @@ def _rate(stage: Stage, step: int, *, total: int, warmup: int) -> float:
     return (stage.final_rate + (stage.rate - stage.final_rate) * cosine) * min(1.0, (step + 1) / (warmup + 1))
 
 
-def _train_step(run: _Run, batch: ImageSet, step: int, *, total: int) -> float:
+def _train_step(run: _Run, batch: ImageSet, *, total: int) -> float:
     """One step of the optimiser; returns the loss."""
-    stage, plan = run.current, run.plan
-    images = augment(batch.images, generator=_generator(plan.seed, run.stage, 1 << 20, step))
+    stage, plan, step = run.current, run.plan, run.step
+    images = augment(batch.images, generator=_generator(plan.seed, run.stage, _AUGMENTATION, step))
     for group in run.optimiser.param_groups:
         group["lr"] = _rate(stage, step, total=total, warmup=plan.warmup)
     run.model.train()
@@ -309,7 +254,7 @@ def _end_epoch(run: _Run, epoch: int, per_epoch: int, validation: ImageSet) -> N
         "seconds": round(run.seconds),
     }
     run.history.append(record)
-    tqdm.write(json.dumps(record))
+    run.loss_sum = 0.0
     if run.best is None or score >= run.best["accuracy"]:
         state = {name: value.clone() for name, value in run.model.state_dict().items()}
         run.best = {"accuracy": score, "model": state}

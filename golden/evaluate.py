@@ -1,0 +1,65 @@
+"""Accuracy and counts of an integer model on a set of images."""
+
+import time
+
+from torch import Tensor
+from tqdm import tqdm
+
+from golden.counts import Counts, LayerCounts, count
+from golden.energy import energy, paper_figure
+from golden.errors import SaformerError
+from golden.integer import IntegerModel, run
+
+BATCH = 50
+
+
+def _layer_record(counts: LayerCounts) -> dict:
+    return {
+        "name": counts.layer.name,
+        "firing_rate": counts.firing_rate,
+        "spikes": int(counts.spikes.sum()),
+        "sops": int(counts.sops.sum()),
+        "sops_dense_estimate": counts.sops_dense_estimate,
+        "events": counts.events,
+    }
+
+
+def _energy_record(model: IntegerModel, counts: Counts) -> dict:
+    total, paper = energy(counts), paper_figure(model.config)
+    return {
+        "eq19": total.measured,
+        "eq19_dense_estimate": total.dense_estimate,
+        "paper": paper.energy_mj,
+        "paper_network": paper.network,
+        "paper_data": paper.data,
+    }
+
+
+def evaluate(
+    model: IntegerModel, images: Tensor, labels: Tensor, *, batch: int = BATCH, progress: bool = False
+) -> dict:
+    """Run `images`, uint8 [K, C, H, W] with `labels` [K], and return the figures of `saformer golden`.
+
+    Keys: model, images, accuracy, images_per_second, layers (name, firing_rate of the input, spikes, sops,
+    sops_dense_estimate, events: totals over the images), saturations (total), energy_mj (per image).
+
+    Raises SaformerError: no images, or images of the wrong shape.
+    """
+    if len(images) == 0 or len(images) != len(labels):
+        raise SaformerError(f"evaluation needs images and as many labels, not {len(images)} and {len(labels)}")
+    started, right, counts = time.monotonic(), 0, None
+    pairs = zip(images.split(batch), labels.split(batch), strict=True)
+    for pixels, truth in tqdm(pairs, total=-(-len(images) // batch), disable=not progress, unit="batch"):
+        trace = run(model, pixels)
+        right += int((trace.predictions == truth).sum())
+        counted = count(model.config, pixels, trace)
+        counts = counted if counts is None else counts + counted
+    return {
+        "model": model.config.name,
+        "images": len(images),
+        "accuracy": right / len(images),
+        "images_per_second": len(images) / (time.monotonic() - started),
+        "layers": [_layer_record(layer) for layer in counts.layers],
+        "saturations": sum(int(value.sum()) for value in counts.saturations.values()),
+        "energy_mj": _energy_record(model, counts),
+    }

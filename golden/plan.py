@@ -1,0 +1,65 @@
+"""What a training run does: its stages, and everything else that determines it."""
+
+import dataclasses
+
+from golden.config import ModelConfig
+from golden.errors import SaformerError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Some epochs with one learning-rate schedule: linear warm-up, then a cosine from `rate` to `final_rate`."""
+
+    name: str
+    epochs: int
+    timesteps: int
+    rate: float
+    final_rate: float = 0.0
+    quantised: bool = False
+
+    def __post_init__(self):
+        for field in ("epochs", "timesteps"):
+            if getattr(self, field) < 1:
+                raise SaformerError(f"{field} of stage {self.name} must be at least 1, not {getattr(self, field)!r}")
+        if not 0 <= self.final_rate <= self.rate:
+            raise SaformerError(f"stage {self.name} needs 0 <= final_rate <= rate, not {self.final_rate}, {self.rate}")
+
+
+def default_stages(config: ModelConfig) -> tuple[Stage, ...]:
+    """The schedule the bundled model was trained with."""
+    return (
+        Stage(name="one-step", epochs=32, timesteps=1, rate=3e-3, final_rate=3e-4),
+        Stage(name="all-steps", epochs=12, timesteps=config.timesteps, rate=1e-3),
+        Stage(name="quantised", epochs=3, timesteps=config.timesteps, rate=1e-4, quantised=True),
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainPlan:
+    """Everything that determines a training run.
+
+    Parameters
+    ----------
+    config, stages: the model, and what to do; the last stage must be the quantised one, and the only one.
+    batch, seed, weight_decay, label_smoothing: the usual.
+    validation: images of the training split that are held out, and choose the epoch that is exported.
+    warmup: steps of linear warm-up at the start of every stage.
+    checkpoint_every: steps between checkpoints (there is one at the end of every epoch, too).
+    """
+
+    config: ModelConfig
+    stages: tuple[Stage, ...]
+    batch: int = 128
+    seed: int = 1
+    validation: int = 2000
+    weight_decay: float = 0.02
+    label_smoothing: float = 0.05
+    warmup: int = 200
+    checkpoint_every: int = 500
+
+    def __post_init__(self):
+        for field in ("batch", "validation", "checkpoint_every"):
+            if getattr(self, field) < 1:
+                raise SaformerError(f"{field} must be at least 1, not {getattr(self, field)!r}")
+        if [stage.quantised for stage in self.stages] != [False] * (len(self.stages) - 1) + [True]:
+            raise SaformerError("the last stage of a training plan, and only the last, must be quantised")

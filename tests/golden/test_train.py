@@ -1,0 +1,129 @@
+"""Training: stages run to the end, a killed run continues exactly, and bad plans are refused."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from golden.config import ModelConfig
+from golden.container import load_container
+from golden.data import ImageSet
+from golden.errors import SaformerError
+from golden.plan import Stage, TrainPlan
+from golden.train import run_training
+
+CONFIG = ModelConfig(name="small", image_size=8, in_channels=1, classes=2, timesteps=2, dim=8, depth=1, windows=1)
+STAGES = (
+    Stage(name="one-step", epochs=2, timesteps=1, rate=3e-3, final_rate=1e-3),
+    Stage(name="all-steps", epochs=1, timesteps=2, rate=1e-3),
+    Stage(name="quantised", epochs=2, timesteps=2, rate=1e-3, quantised=True),
+)
+PLAN = TrainPlan(config=CONFIG, stages=STAGES, batch=8, validation=16, warmup=2, checkpoint_every=3)
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Sums whose order does not depend on the machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def data():
+    """Dark and bright noise: 56 images that can be told apart."""
+    generator = torch.Generator().manual_seed(3)
+    labels = torch.arange(56) % 2
+    noise = torch.randint(128, (56, 1, 8, 8), generator=generator) + 100 * labels.reshape(-1, 1, 1, 1)
+    return ImageSet(images=noise.to(torch.uint8), labels=labels, indices=torch.arange(56))
+
+
+def _kill_after(count):
+    """An `on_step` that ends the run at its `count`-th call."""
+    calls = []
+
+    def on_step(step):
+        calls.append(step)
+        if len(calls) == count:
+            raise Killed
+
+    return on_step
+
+
+def _without_times(history):
+    return [{key: value for key, value in record.items() if key != "seconds"} for record in history]
+
+
+# 5 steps an epoch: in the first epoch, at a checkpoint, on the boundary of two stages, and while quantised.
+@pytest.mark.parametrize("killed_after", [[2], [3, 1], [10], [12, 2, 9]])
+def test_killed_run_continues_exactly(tmp_path, data, killed_after):
+    whole, history = run_training(PLAN, data=data, folder=tmp_path / "whole", progress=False)
+    for count in killed_after:
+        with pytest.raises(Killed):
+            run_training(PLAN, data=data, folder=tmp_path / "parts", on_step=_kill_after(count), progress=False)
+    parts, again = run_training(PLAN, data=data, folder=tmp_path / "parts", progress=False)
+    assert all(torch.equal(whole.tensors[name], parts.tensors[name]) for name in whole.tensors)
+    assert _without_times(history) == _without_times(again)
+
+
+def test_result_is_written(tmp_path, data):
+    model, history = run_training(PLAN, data=data, folder=tmp_path, progress=False)
+    container = load_container(tmp_path / "small.safetensors")
+    assert all(torch.equal(model.tensors[name], container.model.tensors[name]) for name in model.tensors)
+    assert container.training["history"] == history == json.loads((tmp_path / "history.json").read_text())
+    assert [record["stage"] for record in history] == ["one-step"] * 2 + ["all-steps"] + ["quantised"] * 2
+    assert container.training["plan"]["seed"] == PLAN.seed
+
+
+def test_training_learns(tmp_path, data):
+    stages = (dataclasses.replace(STAGES[0], epochs=24, rate=1e-2), *STAGES[1:])
+    plan = dataclasses.replace(PLAN, stages=stages)
+    _, history = run_training(plan, data=data, folder=tmp_path, progress=False)
+    assert history[-1]["validation_accuracy"] >= 0.9
+    assert history[23]["loss"] < history[0]["loss"]
+
+
+def test_checkpoint_of_another_plan(tmp_path, data):
+    with pytest.raises(Killed):
+        run_training(PLAN, data=data, folder=tmp_path, on_step=_kill_after(4), progress=False)
+    with pytest.raises(SaformerError, match="belongs to another plan"):
+        run_training(dataclasses.replace(PLAN, seed=2), data=data, folder=tmp_path, progress=False)
+
+
+def test_later_stages_may_change(tmp_path, data):
+    with pytest.raises(Killed):
+        run_training(PLAN, data=data, folder=tmp_path, on_step=_kill_after(4), progress=False)
+    shorter = dataclasses.replace(PLAN, stages=(STAGES[0], STAGES[2]))
+    _, history = run_training(shorter, data=data, folder=tmp_path, progress=False)
+    assert [record["stage"] for record in history] == ["one-step"] * 2 + ["quantised"] * 2
+
+
+def test_damaged_checkpoint(tmp_path, data):
+    (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(SaformerError, match="is not a training checkpoint"):
+        run_training(PLAN, data=data, folder=tmp_path, progress=False)
+
+
+def test_bad_data(tmp_path, data):
+    with pytest.raises(SaformerError, match=r"uint8 images of shape \[K, 1, 8, 8\], not uint8 \[56, 3, 8, 8\]"):
+        wrong = dataclasses.replace(data, images=data.images.repeat(1, 3, 1, 1))
+        run_training(PLAN, data=wrong, folder=tmp_path, progress=False)
+    with pytest.raises(SaformerError, match="the training split has 20; lower validation or batch"):
+        run_training(PLAN, data=data.select(count=20), folder=tmp_path, progress=False)
+
+
+def test_bad_plans():
+    with pytest.raises(SaformerError, match=r"last stage .* must be quantised"):
+        TrainPlan(config=CONFIG, stages=STAGES[:2])
+    with pytest.raises(SaformerError, match="batch must be at least 1, not 0"):
+        dataclasses.replace(PLAN, batch=0)
+    with pytest.raises(SaformerError, match="epochs of stage one-step must be at least 1"):
+        dataclasses.replace(STAGES[0], epochs=0)
+    with pytest.raises(SaformerError, match="0 <= final_rate <= rate"):
+        dataclasses.replace(STAGES[0], final_rate=1.0)
