@@ -12,6 +12,9 @@ STREAM_BITS = 16
 WEIGHT_BITS = 8
 """Width of a weight, a number format of the integer model."""
 
+MAX_GROUP_BEATS = 255
+"""Beats of a group that a descriptor can count."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class HardwareConfig:
@@ -58,10 +61,14 @@ class HardwareConfig:
     fifo_depth: int = 16
 
     def __post_init__(self):
+        if not isinstance(self.name, str):
+            raise SaformerError(f"hardware: name must be a string, not {self.name!r}")
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name != "name" and (type(value) is not int or value < 1):
                 raise SaformerError(f"hardware: {field.name} must be a positive integer, not {value!r}")
+            if field.name.endswith("_depth") and value < 2:
+                raise SaformerError(f"hardware: {field.name} must be at least 2, not {value}")
         if self.lanes % self.beat_channels:
             raise SaformerError(
                 f"hardware: lanes ({self.lanes}) must be a multiple of beat_channels ({self.beat_channels})"
@@ -79,6 +86,11 @@ class HardwareConfig:
                 raise SaformerError(f"hardware: {name} must be a multiple of 4 and at most 1024, not {value}")
         if self.beat_channels & (self.beat_channels - 1):
             raise SaformerError(f"hardware: beat_channels must be a power of two, not {self.beat_channels}")
+        if self.group_beats > MAX_GROUP_BEATS:
+            raise SaformerError(
+                f"hardware: lanes ({self.lanes}) must be at most {MAX_GROUP_BEATS} times "
+                f"beat_channels ({self.beat_channels})"
+            )
         if not STREAM_BITS < self.current_bits <= 32:
             raise SaformerError(f"hardware: current_bits must be between 17 and 32, not {self.current_bits}")
         if not WEIGHT_BITS < self.acc_bits <= self.current_bits:

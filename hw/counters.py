@@ -37,9 +37,9 @@ class CounterBank(wiring.Component):
     -------
     increments : In, what every counter gains in this cycle, indexed by `Counter`
     clear : In(1), begin a layer
-    report : In(1), send the values; they must not change until ``busy`` is low
+    report : In(1), send the values; what happens from this cycle to the end of ``busy`` is not counted
     layer : In(8), the layer's number, for the report
-    values : Out(stream of layer, index and value, always ready), in the order of `Counter`
+    values : Out(stream of layer, index and value, always ready), in the order of `Counter`; all are 0 afterwards
     busy : Out(1), reporting
 
     Latency: one cycle from an increment to the value; one from ``report`` to the first value.

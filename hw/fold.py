@@ -1,7 +1,7 @@
 """What a position summed, and how the positions of a tile combine."""
 
 from amaranth import Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -121,7 +121,7 @@ class FoldStore(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         layout = currents_layout(self.config)
-        memory = Memory(shape=data.StructLayout({"beat": layout}).size, depth=len(_beat_shape(self.config)), init=[])
+        memory = Memory(shape=layout.size, depth=len(_beat_shape(self.config)), init=[])
         m.submodules.memory = memory
         write_port = memory.write_port()
         stored_port, result_port = memory.read_port(domain="comb"), memory.read_port(domain="comb")

@@ -16,14 +16,15 @@ class ProgramLoader(wiring.Component):
     """Writes a program, a stream of 32-bit words (`hw.program.Program.words`), into the memories.
 
     A header names a memory and a number of entries; the entries follow, each in as many words as it needs, least
-    significant first. Entries go to consecutive addresses from 0. Headers with an unknown code load nothing.
+    significant first. Entries go to consecutive addresses from 0. A header with an unknown code loads nothing: its
+    entries are single words, and are dropped.
 
     Members
     -------
     words : In(stream of 32 bits)
     descriptors, weights, params, taps : Out(stream of address and entry, always ready), one a memory
 
-    Throughput: one word a cycle.
+    Latency: none; an entry is written in the cycle of its last word. Throughput: one word a cycle.
     """
 
     def __init__(self, *, config: HardwareConfig):
@@ -94,6 +95,7 @@ class PixelLoader(wiring.Component):
     write : Out(stream of address and beat, always ready)
     busy : Out(1)
 
+    Latency: one cycle from the last byte of a beat to its first chunk.
     Throughput: one byte a cycle, as long as a beat's bytes are at least as many as its chunks; else ``chunks`` cycles
     a beat.
     """

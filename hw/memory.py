@@ -14,7 +14,7 @@ class SyncMemory(wiring.Component):
     Parameters
     ----------
     width : bits of an entry
-    depth : entries
+    depth : entries, at least 2
 
     Members
     -------
@@ -26,9 +26,10 @@ class SyncMemory(wiring.Component):
     """
 
     def __init__(self, *, width: int, depth: int):
-        for name, value in (("width", width), ("depth", depth)):
-            if type(value) is not int or value < 1:
-                raise TypeError(f"{name} must be a positive integer, not {value!r}")
+        if type(width) is not int or width < 1:
+            raise TypeError(f"width must be a positive integer, not {width!r}")
+        if type(depth) is not int or depth < 2:
+            raise TypeError(f"depth must be an integer of at least 2, not {depth!r}")
         self.width = width
         self.depth = depth
         entry = data.StructLayout({"address": ADDRESS, "data": unsigned(width)})

@@ -137,8 +137,10 @@ def memory_shapes(config: HardwareConfig) -> dict[Memory, tuple[int, int]]:
 def pack_fields(layout: data.StructLayout, values: dict[str, int]) -> int:
     """Pack integers into a flat structure, first field least significant.
 
-    Raises ValueError (from bitstring) when a value does not fit its field.
+    Raises ValueError when a value belongs to no field, and (from bitstring) when it does not fit its field.
     """
+    if unknown := sorted(values.keys() - layout.members.keys()):
+        raise ValueError(f"no field {unknown[0]!r} in the layout")
     packed = BitArray()
     for name, field in reversed(list(layout)):
         kind = "int" if field.shape.signed else "uint"
@@ -175,7 +177,9 @@ class Program:
     def words(self) -> np.ndarray:
         """The 32-bit words that load the program: for every memory a header `{code 4, entries 28}` and its data."""
         shapes = memory_shapes(self.config)
-        descriptors = [word for layer in self.layers for word in layer.words(final=layer is self.layers[-1])]
+        count = len(self.layers)
+        numbered = enumerate(self.layers, start=1)
+        descriptors = [word for number, layer in numbered for word in layer.words(final=number == count)]
         stream = [Memory.DESCRIPTORS << 28 | len(descriptors), *descriptors]
         stream += [Memory.WEIGHTS << 28 | len(self.weights), *self.weights.view(np.uint32).ravel().tolist()]
         for memory, beats in ((Memory.PARAMS, self.params), (Memory.TAPS, self.taps)):
