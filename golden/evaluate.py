@@ -10,7 +10,7 @@ from golden.energy import energy, paper_figure
 from golden.errors import SaformerError
 from golden.integer import IntegerModel, run
 
-BATCH = 50
+BATCH = 20
 
 
 def _layer_record(counts: LayerCounts) -> dict:

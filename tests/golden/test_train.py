@@ -26,15 +26,6 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Sums whose order does not depend on the machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture
 def data():
     """Dark and bright noise: 56 images that can be told apart."""
@@ -111,8 +102,8 @@ def test_damaged_checkpoint(tmp_path, data):
 
 
 def test_bad_data(tmp_path, data):
+    wrong = dataclasses.replace(data, images=data.images.repeat(1, 3, 1, 1))
     with pytest.raises(SaformerError, match=r"uint8 images of shape \[K, 1, 8, 8\], not uint8 \[56, 3, 8, 8\]"):
-        wrong = dataclasses.replace(data, images=data.images.repeat(1, 3, 1, 1))
         run_training(PLAN, data=wrong, folder=tmp_path, progress=False)
     with pytest.raises(SaformerError, match="the training split has 20; lower validation or batch"):
         run_training(PLAN, data=data.select(count=20), folder=tmp_path, progress=False)

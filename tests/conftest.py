@@ -1,0 +1,53 @@
+"""Fixtures for all tests."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from golden.config import ModelConfig
+from golden.data import load_bundled
+
+# Small configurations that take every choice at least once.
+SMALL = ModelConfig(name="small", image_size=16, dim=16, depth=1, timesteps=4, windows=4)
+VARIANTS = {
+    "default": {},
+    "one window": {"windows": 1},
+    "no aggregation": {"windows": 16},
+    "spike aggregation": {"aggregate": "spike"},
+    "large pool": {"pool_kernel": 3},
+    "pool after 2, 3 and 4": {"pool_stages": (2, 3, 4), "image_size": 32, "windows": 4},
+    "one pool": {"pool_stages": (4,), "image_size": 8},
+    "rate head": {"head": "rate"},
+    "numbers into the projection": {"mix_neuron": False},
+    "no depthwise convolution": {"dwc": False},
+    "soft reset": {"reset": "soft"},
+    "one timestep": {"timesteps": 1},
+    "many timesteps": {"timesteps": 16},
+    "three blocks, gray": {"depth": 3, "in_channels": 1, "timesteps": 3},
+    "few weight bits, low thresholds": {"weight_bits": 3, "threshold": 0.5, "attention_threshold": 1.25},
+}
+
+
+@pytest.fixture(params=VARIANTS.values(), ids=VARIANTS.keys())
+def variant(request):
+    """Every small configuration in turn."""
+    return dataclasses.replace(SMALL, **request.param)
+
+
+@pytest.fixture
+def small():
+    """A configuration that runs in milliseconds."""
+    return SMALL
+
+
+@pytest.fixture(scope="session")
+def bundled():
+    """The 100 images that come with the project."""
+    return load_bundled()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Sums whose order does not depend on the machine, and no threads that wait for each other on a busy one."""
+    torch.set_num_threads(1)
