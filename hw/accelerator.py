@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hw.attention import AttentionUnit
 from hw.beats import currents_layout, spikes_layout, stream_layout, write_layout
 from hw.config import HardwareConfig
-from hw.counters import Counter, CounterBank
+from hw.counters import REPORT, Counter, CounterBank
 from hw.depthwise import MixUnit
 from hw.engine import Engine
 from hw.loader import PixelLoader, ProgramLoader
@@ -56,18 +56,13 @@ class Accelerator(wiring.Component):
                 "busy": Out(1),
                 "done": Out(1),
                 "logits": Out(stream.Signature(write_layout(currents_layout(config)), always_ready=True)),
-                "counters": Out(self._bank().values.signature),
+                "counters": Out(stream.Signature(REPORT, always_ready=True)),
                 "trace_spikes": Out(traced(spikes)),
                 "trace_windows": Out(traced(spikes)),
                 "trace_stream": Out(traced(stream_layout(config))),
                 "trace_mask": Out(traced(spikes)),
             }
         )
-
-    def _bank(self):
-        config = self.config
-        beat = config.beat_channels * config.timesteps
-        return CounterBank(increment_bits=max(config.lanes * config.timesteps, 10 * beat).bit_length())
 
     def elaborate(self, platform):
         m = Module()
@@ -189,7 +184,11 @@ class Accelerator(wiring.Component):
 
     def _count(self, m, sequencer, spikes, engine, mix, pool, neurons, attention):
         """Gather what every unit says of this cycle."""
-        m.submodules.counters = bank = self._bank()
+        config = self.config
+        beat = config.beat_channels * config.timesteps
+        # An event adds at most to every accumulator; a mixed beat has nine taps and the mask for every spike.
+        largest = max(config.lanes * config.timesteps, 10 * beat)
+        m.submodules.counters = bank = CounterBank(increment_bits=largest.bit_length())
         layer = sequencer.layer
         tally = {counter: engine.tally[counter.name] for counter in engine.tally_unit.COUNTERS}
         tally[Counter.IDLE] = tally[Counter.IDLE] & (layer.kind == Kind.EVENT)

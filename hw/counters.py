@@ -30,6 +30,10 @@ VALUE_BITS = 48
 """Width of a counter."""
 
 
+REPORT = data.StructLayout({"layer": 8, "index": 8, "value": VALUE_BITS})
+"""One counter of one layer; ``index`` is a `Counter`."""
+
+
 class CounterBank(wiring.Component):
     """Counts what happens in a layer and reports it at the end.
 
@@ -55,12 +59,7 @@ class CounterBank(wiring.Component):
                 "clear": In(1),
                 "report": In(1),
                 "layer": In(8),
-                "values": Out(
-                    stream.Signature(
-                        data.StructLayout({"layer": 8, "index": 8, "value": VALUE_BITS}),
-                        always_ready=True,
-                    )
-                ),
+                "values": Out(stream.Signature(REPORT, always_ready=True)),
                 "busy": Out(1),
             }
         )
