@@ -5,6 +5,7 @@ import time
 from torch import Tensor
 from tqdm import tqdm
 
+from golden.config import ModelConfig
 from golden.counts import Counts, LayerCounts, count
 from golden.energy import energy, paper_figure
 from golden.errors import SaformerError
@@ -24,8 +25,9 @@ def _layer_record(counts: LayerCounts) -> dict:
     }
 
 
-def _energy_record(model: IntegerModel, counts: Counts) -> dict:
-    total, paper = energy(counts), paper_figure(model.config)
+def energy_record(config: ModelConfig, counts: Counts) -> dict:
+    """Millijoules per image by eq. 19, and the paper's figure to set them beside."""
+    total, paper = energy(counts), paper_figure(config)
     return {
         "eq19": total.measured,
         "eq19_dense_estimate": total.dense_estimate,
@@ -61,5 +63,5 @@ def evaluate(
         "images_per_second": len(images) / (time.monotonic() - started),
         "layers": [_layer_record(layer) for layer in counts.layers],
         "saturations": sum(int(value.sum()) for value in counts.saturations.values()),
-        "energy_mj": _energy_record(model, counts),
+        "energy_mj": energy_record(model.config, counts),
     }

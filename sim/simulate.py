@@ -30,9 +30,8 @@ class Simulator:
     accelerator : the design; `hw.accelerator.Accelerator` of the program's configuration by default
     trace : file for a VCD waveform, or None
     stall, seed : probability that the pixel stream pauses before a pixel, and the seed of these pauses
-    public : registers and memories that a fault may flip (see `sim.native.NativeModel`)
 
-    Members: ``native`` : the model, for its cycles, speed and faults.
+    Members: ``native`` : the model, for its cycles and speed.
 
     Raises SaformerError when the design does not build or the waveform cannot be written.
     """
@@ -45,11 +44,15 @@ class Simulator:
         trace: Path | None = None,
         stall: float = 0.0,
         seed: int = 1,
-        public: tuple[tuple[str, str], ...] = (),
     ):
         self.lowered = lowered
-        design = Accelerator(config=lowered.config) if accelerator is None else accelerator
-        self.native = NativeModel(design, trace=trace, seed=seed, public=public)
+        own = accelerator is None
+        self.native = NativeModel(
+            Accelerator(config=lowered.config) if own else accelerator,
+            identity=repr(lowered.config) if own else None,
+            trace=trace,
+            seed=seed,
+        )
         self.native.stall("pixels", stall)
         self.load()
 
