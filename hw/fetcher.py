@@ -54,7 +54,7 @@ class Fetcher(wiring.Component):
             self.words.valid.eq(fifo.r_rdy),
             fifo.r_en.eq(self.words.ready),
         ]
-        room = fifo.level < self.config.fifo_depth - IN_FLIGHT
+        room = fifo.level <= self.config.fifo_depth - IN_FLIGHT
         read = self._read(m, room)
         self._hold(m, read, fifo)
         return m

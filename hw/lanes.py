@@ -21,11 +21,12 @@ class LaneArray(wiring.Component):
     -------
     clear : In(1), set the accumulators to zero; between layers
     events : In(stream of `hw.beats.event_layout`)
-    weight_enable : Out(1), weight_address : Out, weight_data : In, weight memory, data one cycle after the address
+    weight_enable : Out(1), weight_address : Out, weight_data : In, weight memory, data one cycle after the address and
+        until the next read
     beats : In, how many beats of the copy leave; of the next copy, one cycle after the last of them has left
     sums : Out(stream of `hw.beats.sums_layout`), the copies, beat by beat from channel 0
 
-    Latency: three cycles from the last event of a position to its first beat.
+    Latency: three cycles from the last event of a position to its first beat, if the copy before has left by then.
     Throughput: one event a cycle, as long as a position lasts at least ``beats`` cycles; the lanes stand still while a
     position is complete and the copy of the one before has not left.
     """

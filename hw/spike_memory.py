@@ -17,11 +17,12 @@ class SpikeMemory(wiring.Component):
     -------
     write : In(stream of address and one beat, always ready)
     enable : In(1), address : In, read the word at this address (in words) ...
-    data : Out, ... and have it one cycle later
+    data : Out, ... and have it one cycle later, until the next read
     beat_enable : In(1), beat_address : In(24), read one beat, in place of a word ...
-    beat_data : Out, ... and have it one cycle later
+    beat_data : Out, ... and have it one cycle later, until the next read
 
-    Throughput: one beat written and one word or beat read a cycle.
+    Throughput: one beat written and one word or beat read a cycle. Reading a word while it is written gives the old
+    one. A reset leaves the contents.
     """
 
     def __init__(self, *, config: HardwareConfig):

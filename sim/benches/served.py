@@ -1,0 +1,30 @@
+"""Being the memory beside a design."""
+
+import random
+from collections.abc import Callable
+
+import cocotb
+from cocotb.handle import HierarchyObject
+from cocotb.triggers import ReadOnly, RisingEdge
+
+
+def serve(dut: HierarchyObject, prefix: str, read: Callable[[int], int], *, noise: random.Random | None = None) -> None:
+    """Answer the read port ``{prefix}enable``, ``{prefix}address``, ``{prefix}data`` one cycle after each request.
+
+    The data stay until the next request; with ``noise`` they are random in all other cycles, so that a design that
+    looks at them then is found out.
+    """
+    enable, address, data = (getattr(dut, f"{prefix}{name}") for name in ("enable", "address", "data"))
+
+    async def run():
+        value = 0
+        while True:
+            await ReadOnly()
+            if enable.value:
+                value = read(int(address.value))
+            elif noise:
+                value = noise.getrandbits(len(data))
+            await RisingEdge(dut.clk)
+            data.value = value
+
+    cocotb.start_soon(run())

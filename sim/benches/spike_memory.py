@@ -1,0 +1,87 @@
+"""Spike memory against a list of beats."""
+
+import random
+
+import cocotb
+
+from hw.beats import spikes_layout
+from hw.config import HardwareConfig
+from hw.program import ADDRESS
+from sim.benches.clocked import Clocked
+from sim.streams import generator, pack, parameters, reset, start
+
+CONFIG = HardwareConfig(**parameters())
+BEAT = spikes_layout(CONFIG).size
+BEATS = CONFIG.spike_depth * CONFIG.word_beats
+
+
+class Model:
+    """The contents, and what the read ports show: what was read last, until the next read."""
+
+    def __init__(self, dut):
+        self.design = Clocked(dut, ["data", "beat_data"])
+        self.beats = [0] * BEATS
+        self.rng = generator("noise")
+        self.shown: dict[str, int] = {}
+
+    def word(self, address: int) -> int:
+        first = address * CONFIG.word_beats
+        return pack(self.beats[first : first + CONFIG.word_beats], BEAT)
+
+    async def cycle(self, *, write=None, word=None, beat=None) -> None:
+        """One cycle: check what is shown; write (address, data), read the word or the beat at an address."""
+        # Addresses and data without a request are noise.
+        address, payload = write or (self.rng.randrange(BEATS), self.rng.getrandbits(BEAT))
+        seen = await self.design.cycle(
+            write__valid=write is not None,
+            write__payload=address | payload << ADDRESS.width,
+            enable=word is not None,
+            address=self.rng.randrange(CONFIG.spike_depth) if word is None else word,
+            beat_enable=beat is not None,
+            beat_address=self.rng.randrange(BEATS) if beat is None else beat,
+        )
+        assert {name: getattr(seen, name) for name in self.shown} == self.shown
+        if beat is not None:
+            self.shown = {"beat_data": self.beats[beat]}
+        elif word is not None:
+            self.shown = {"data": self.word(word)}
+        if write is not None:
+            self.beats[address] = payload
+
+
+def chance(rng: random.Random, probability: float, value):
+    return value if rng.random() < probability else None
+
+
+async def fill(model: Model, rng: random.Random) -> None:
+    """Write every beat once, in random order."""
+    for address in rng.sample(range(BEATS), BEATS):
+        await model.cycle(write=(address, rng.getrandbits(BEAT)))
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def random_accesses(dut):
+    """Reads and writes in the same cycle, to the same word too: a read gives what was there before."""
+    await start(dut)
+    rng = generator("accesses")
+    model = Model(dut)
+    await fill(model, rng)
+    for span in (CONFIG.word_beats, BEATS):
+        for _ in range(1500):
+            write = chance(rng, 0.6, (rng.randrange(span), rng.choice((0, 2**BEAT - 1, rng.getrandbits(BEAT)))))
+            word = chance(rng, 0.6, rng.randrange(span) // CONFIG.word_beats)
+            beat = chance(rng, 0.3, rng.randrange(span))
+            await model.cycle(write=write, word=word, beat=beat)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def contents_survive_a_reset(dut):
+    """Spikes stay through a reset."""
+    await start(dut)
+    rng = generator("reset")
+    model = Model(dut)
+    await fill(model, rng)
+    await reset(dut, 2)
+    for address in range(CONFIG.spike_depth):
+        await model.cycle(word=address)
+    await model.cycle()

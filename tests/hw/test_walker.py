@@ -1,0 +1,12 @@
+from dataclasses import asdict
+
+from hw.config import HARDWARE
+from hw.walker import Walker
+from sim.runner import run_bench
+
+CONFIG = HARDWARE["small"]
+
+
+def test_segments_are_the_windows_of_the_positions():
+    result = run_bench(Walker(config=CONFIG), "sim.benches.walker", parameters=asdict(CONFIG))
+    assert set(result.tests) == {"random_layers", "corners", "timing", "reset_in_the_middle"}
