@@ -102,8 +102,10 @@ def _find_threshold(spikes: Callable[[Tensor], Tensor], per_myriad: Tensor, *, h
 
 
 def _draw(name: str, spec: TensorSpec, config: ModelConfig, generator: torch.Generator) -> Tensor:
-    """A random weight or shift, a positive `one`; biases and thresholds start at 0 and are found later."""
+    """A random weight or shift, a positive `one`; biases of currents and thresholds start at 0 and are found later."""
     field, limit = name.rpartition(".")[2], config.weight_limit
+    if name == "head.bias":
+        return torch.randint(-limit, limit + 1, spec.shape, generator=generator).to(spec.dtype)
     if field == "weight":
         draws = torch.randint(-limit, limit + 1, (3, *spec.shape), generator=generator).sum(dim=0)
         return torch.div(draws, 3, rounding_mode="floor").to(spec.dtype)

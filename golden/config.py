@@ -184,6 +184,8 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, values: dict) -> "ModelConfig":
         """The configuration with these fields. Raises SaformerError for a field that does not exist."""
+        if not isinstance(values, dict):
+            raise SaformerError(f"a model configuration must be a table of settings, not {values!r}")
         known = [field.name for field in dataclasses.fields(cls)]
         unknown = sorted(set(values) - set(known))
         if unknown:

@@ -16,7 +16,8 @@ from golden.files import write_atomically
 from golden.integer import IntegerModel
 
 FORMAT = "saformer-integer-model"
-VERSION = "1"
+VERSION = 1
+_KEY = "saformer"
 BUNDLED_MODELS = Path(__file__).resolve().parent.parent / "models"
 
 
@@ -41,14 +42,15 @@ def digest(config: ModelConfig, tensors: Mapping[str, Tensor]) -> str:
 
 def save_model(model: IntegerModel, path: Path, *, training: dict | None = None) -> None:
     """Write a container. Raises SaformerError: the file cannot be written."""
-    metadata = {
+    record = {
         "format": FORMAT,
         "version": VERSION,
-        "config": _config_text(model.config),
+        "config": model.config.to_dict(),
         "sha256": digest(model.config, model.tensors),
-        "training": json.dumps(training or {}),
+        "training": training or {},
     }
-    data = safetensors.torch.save(dict(model.tensors), metadata=metadata)
+    # One key, because the library writes several in no fixed order, and the same model must give the same bytes.
+    data = safetensors.torch.save(dict(model.tensors), metadata={_KEY: json.dumps(record)})
     write_atomically(path, lambda file: file.write(data))
 
 
@@ -59,23 +61,29 @@ def load_container(path: Path) -> Container:
     with tensors that do not fit its configuration.
     """
     metadata, tensors = _read(path)
-    if metadata.get("format") != FORMAT:
+    if _KEY not in metadata:
         raise SaformerError(f"{path} is not a SAFormer model; write one with saformer train or saformer init")
-    if metadata.get("version") != VERSION:
-        raise SaformerError(
-            f"{path} has container version {metadata.get('version')}, this program reads version {VERSION}; "
-            "write the model again, or use the program that wrote it"
-        )
-    try:
-        config = ModelConfig.from_dict(json.loads(metadata["config"]))
-        training = json.loads(metadata["training"])
-        stored = metadata["sha256"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise SaformerError(f"{path} has damaged metadata ({error}); get or write it again") from None
+    config, training, stored = _parse(path, metadata[_KEY])
     model = IntegerModel(config=config, tensors=tensors)
     if digest(config, tensors) != stored:
         raise SaformerError(f"{path} is damaged: its SHA-256 is not the one it was written with; get or write it again")
     return Container(model=model, training=training, digest=stored)
+
+
+def _parse(path: Path, text: str) -> tuple[ModelConfig, dict, str]:
+    """Configuration, training record and SHA-256 of a container's metadata."""
+    try:
+        record = json.loads(text)
+        name, version = record["format"], record["version"]
+        config, training, stored = record["config"], record["training"], record["sha256"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise SaformerError(f"{path} has damaged metadata ({error}); get or write it again") from None
+    if (name, version) != (FORMAT, VERSION):
+        raise SaformerError(
+            f"{path} has container version {version}, this program reads version {VERSION}; "
+            "write the model again, or use the program that wrote it"
+        )
+    return ModelConfig.from_dict(config), training, stored
 
 
 def find_model(name_or_path: str | Path) -> Path:

@@ -1,0 +1,40 @@
+"""The figures of `saformer golden`."""
+
+import json
+
+import pytest
+import torch
+
+from golden.calibrate import init_model
+from golden.container import load_model
+from golden.data import fit_images
+from golden.errors import SaformerError
+from golden.evaluate import evaluate
+from golden.integer import run
+from golden.layers import layers
+
+
+def test_figures(small, bundled):
+    model = init_model(small, seed=1)
+    images = fit_images(bundled.images[:7], channels=3, size=16)
+    labels = run(model, images).predictions.clone()
+    labels[3] = (labels[3] + 1) % 10
+    result = evaluate(model, images, labels, batch=3)
+    assert json.loads(json.dumps(result)) == result
+    assert (result["model"], result["images"], result["accuracy"]) == ("small", 7, 6 / 7)
+    assert [layer["name"] for layer in result["layers"]] == [layer.name for layer in layers(small)]
+    whole = evaluate(model, images, labels, batch=7)
+    assert result | {"images_per_second": 0} == whole | {"images_per_second": 0}
+    assert result["energy_mj"]["paper"] == 0.49
+
+
+def test_bundled_model_classifies(bundled):
+    result = evaluate(load_model("tiny"), bundled.images, bundled.labels)
+    assert result["accuracy"] >= 0.7
+    assert 0 < result["energy_mj"]["eq19"] < result["energy_mj"]["paper"]
+
+
+def test_no_images(small):
+    model = init_model(small, seed=1)
+    with pytest.raises(SaformerError, match="needs images and as many labels, not 0 and 0"):
+        evaluate(model, torch.zeros(0, 3, 16, 16, dtype=torch.uint8), torch.zeros(0))
