@@ -29,8 +29,8 @@ def default_stages(config: ModelConfig) -> tuple[Stage, ...]:
     """The schedule the bundled model was trained with."""
     return (
         Stage(name="one-step", epochs=32, timesteps=1, rate=3e-3, final_rate=3e-4),
-        Stage(name="all-steps", epochs=12, timesteps=config.timesteps, rate=1e-3),
-        Stage(name="quantised", epochs=3, timesteps=config.timesteps, rate=1e-4, quantised=True),
+        Stage(name="all-steps", epochs=9, timesteps=config.timesteps, rate=1e-3),
+        Stage(name="quantised", epochs=3, timesteps=config.timesteps, rate=3e-4, quantised=True),
     )
 
 
