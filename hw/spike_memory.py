@@ -62,5 +62,9 @@ class SpikeMemory(wiring.Component):
         with m.If(self.beat_enable):
             m.d.comb += read_port.addr.eq(self.beat_address >> shift)
             m.d.sync += beat.eq(self.beat_address[:shift] if shift else 0)
-        m.d.comb += self.beat_data.as_value().eq(read_port.data.word_select(beat, beat_bits))
+        with m.Switch(beat):
+            for number in range(config.word_beats):
+                with m.Case(number):
+                    # Not word_select(): it would multiply the number by the width.
+                    m.d.comb += self.beat_data.as_value().eq(read_port.data[number * beat_bits :][:beat_bits])
         return m
