@@ -1,0 +1,198 @@
+"""Lowering: addresses, memory images, and every limit of the hardware."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from golden.calibrate import init_model
+from golden.config import ModelConfig
+from golden.errors import SaformerError
+from golden.integer import IntegerModel
+from hw.allocate import allocate, map_beats
+from hw.config import HARDWARE, HardwareConfig
+from hw.limits import check_fields
+from hw.lowering import loop_counts, loop_steps, lower
+from hw.pack import neuron_beats, tap_beats, weight_rows
+from hw.program import LEVELS, Kind, Layer, Target, params_layout, taps_layout
+from hw.schedule import Neurons, schedule
+
+HARDWARE_CONFIG = HardwareConfig(
+    name="test", lanes=16, beat_channels=4, word_channels=16, weight_depth=8192, spike_depth=4096
+)
+MODEL = ModelConfig(name="small", dim=24, depth=2, image_size=16, classes=7)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return init_model(MODEL, seed=3)
+
+
+@pytest.fixture(scope="module")
+def lowered(model):
+    return lower(model, HARDWARE_CONFIG)
+
+
+def test_maps_never_overlap_while_they_are_needed(model):
+    steps = schedule(model, HARDWARE_CONFIG)
+    bases = allocate(steps, HARDWARE_CONFIG)
+    maps = {step.writes.name: step.writes for step in steps if step.writes}
+    born = {step.writes.name: number for number, step in enumerate(steps) if step.writes}
+    dies = {name: max(n for n, step in enumerate(steps) if step.reads and step.reads.name == name) for name in maps}
+    assert set(bases) == set(maps)
+    for one, other in itertools.combinations(maps, 2):
+        together = born[one] <= dies[other] and born[other] <= dies[one]
+        ends = [bases[name] + map_beats(maps[name], HARDWARE_CONFIG) for name in (one, other)]
+        apart = ends[0] <= bases[other] or ends[1] <= bases[one]
+        assert apart or not together, (one, other)
+    assert all(base % HARDWARE_CONFIG.word_beats == 0 for base in bases.values())
+
+
+def test_memory_is_used_again(model):
+    steps = schedule(model, HARDWARE_CONFIG)
+    bases = allocate(steps, HARDWARE_CONFIG)
+    maps = [step.writes for step in steps if step.writes]
+    end = max(bases[spikes.name] + map_beats(spikes, HARDWARE_CONFIG) for spikes in maps)
+    assert end < sum(map_beats(spikes, HARDWARE_CONFIG) for spikes in maps) / 2
+
+
+def test_every_weight_has_its_row_and_lane():
+    weights = np.random.default_rng(4).integers(-127, 128, (21, 6, 3, 3)).astype(np.int8)
+    rows = weight_rows(weights, HARDWARE_CONFIG)
+    slots = 8
+    assert rows.shape == (2 * 9 * slots, 16)
+    for output, channel, y, x in np.ndindex(weights.shape):
+        group, lane = divmod(output, 16)
+        assert rows[group * 9 * slots + (3 * y + x) * slots + channel, lane] == weights[output, channel, y, x]
+    assert np.count_nonzero(rows) == np.count_nonzero(weights)
+
+
+def test_parameters_and_their_padding():
+    neurons = Neurons(bias=np.arange(-2, 4), threshold=np.arange(100, 106), shift=np.arange(6) % 4)
+    first, second = (params_layout(HARDWARE_CONFIG).from_bits(beat) for beat in neuron_beats(neurons, HARDWARE_CONFIG))
+    assert [(c.bias, c.threshold, c.shift) for c in first] == [(-2, 100, 0), (-1, 101, 1), (0, 102, 2), (1, 103, 3)]
+    silent = (0, 2**23 - 1, 0)
+    assert [(c.bias, c.threshold, c.shift) for c in second] == [(2, 104, 0), (3, 105, 1), silent, silent]
+
+
+def test_taps_and_their_padding():
+    taps = np.random.default_rng(5).integers(-127, 128, (5, 9))
+    beats = [taps_layout(HARDWARE_CONFIG).from_bits(b) for b in tap_beats(taps, np.arange(5) + 9, HARDWARE_CONFIG)]
+    channels = [channel for beat in beats for channel in beat]
+    assert [list(channel.taps) for channel in channels] == [*taps.tolist(), [0] * 9, [0] * 9, [0] * 9]
+    assert [channel.one for channel in channels] == [9, 10, 11, 12, 13, 0, 0, 0]
+
+
+def test_the_loops_visit_every_input_tile_by_tile(lowered):
+    for layer, descriptor in zip(lowered.layers, lowered.program.layers, strict=True):
+        if layer.step.kind is Kind.EVENT:
+            assert _walk(layer.step, descriptor.fields, "input", layer.input_base) == list(
+                _tile_order(layer.step, descriptor.fields["pixel_beats"], layer.input_base)
+            )
+            if layer.step.position is not Target.NONE:
+                assert _walk(layer.step, descriptor.fields, "output", 0) == list(
+                    _tile_order(layer.step, descriptor.fields["output_beats"], 0)
+                )
+
+
+def _walk(step, fields, prefix, address):
+    """The addresses of the hardware's loops: a step for every loop that advances while all inner ones wrap."""
+    addresses = []
+    counts = loop_counts(step)
+    indices = list(itertools.product(*map(range, counts)))
+    for here, after in itertools.pairwise([*indices, None]):
+        addresses.append(address)
+        if after is not None:
+            level = next(level for level, (old, new) in enumerate(zip(here, after, strict=True)) if old != new)
+            address += fields[f"{prefix}_{LEVELS[level]}"]
+    return addresses
+
+
+def _tile_order(step, beats, base):
+    spikes, side = step.reads, step.tile_side
+    for tile_y, tile_x in np.ndindex(spikes.height // side, spikes.width // side):
+        for y, x in np.ndindex(side, side):
+            for plane in range(spikes.planes):
+                position = (tile_y * side + y) * spikes.width + tile_x * side + x
+                yield base + (plane * spikes.positions + position) * beats
+
+
+def test_loop_steps_replace_those_of_the_inner_loops():
+    assert loop_steps((2, 3, 4), (100, 10, 1)) == [100 - 20 - 3, 10 - 3, 1]
+
+
+def test_the_tiny_model_fits_the_default_hardware():
+    lower(init_model(ModelConfig(name="tiny"), seed=0), HARDWARE["default"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"aggregate": "spike"}, "aggregate = current only; the model has spike"),
+        ({"pool_kernel": 3}, "pool_kernel = 2 only; the model has 3"),
+        ({"head": "rate"}, "head = neuron only; the model has rate"),
+        ({"mix_neuron": False}, "mix_neuron = True only; the model has False"),
+        ({"reset": "soft"}, "reset = hard only; the model has soft"),
+        ({"timesteps": 6}, "needs 6 timesteps in parallel, the hardware has 4: raise timesteps to 6"),
+    ],
+)
+def test_choices_that_the_hardware_lacks(changes, message):
+    with pytest.raises(SaformerError, match=message):
+        lower(init_model(dataclasses.replace(MODEL, **changes), seed=0), HARDWARE_CONFIG)
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        "weight_depth",
+        "spike_depth",
+        "stream_depth",
+        "param_depth",
+        "tap_depth",
+        "query_depth",
+        "channel_depth",
+        "max_width",
+        "program_depth",
+        "acc_bits",
+        "current_bits",
+    ],
+)
+def test_a_size_that_is_too_small_is_named_with_what_is_needed(parameter, model):
+    smallest = {"acc_bits": 9, "current_bits": 17}.get(parameter, 2)
+    config = dataclasses.replace(HARDWARE_CONFIG, **{"acc_bits": 12, parameter: smallest})
+    assert _raise_until_it_fits(model, config, parameter) > smallest
+
+
+def _raise_until_it_fits(model, config, parameter):
+    """Follow the advice of the messages about one parameter; each may concern another layer."""
+    for _ in range(20):
+        try:
+            lower(model, config)
+        except SaformerError as error:
+            text = str(error)
+            name, _, value = text.rpartition("raise ")[2].partition(" to ")
+            assert value.isdigit(), text
+            assert getattr(config, name) < int(value), text
+            config = dataclasses.replace(config, **{name: int(value)})
+        else:
+            return getattr(config, parameter)
+    raise AssertionError(f"the advice about {parameter} never led to a fit")
+
+
+def test_sums_that_overflow_an_accumulator(model):
+    weights = torch.full_like(model.tensors["conv5.weight"], 127)
+    heavy = IntegerModel(config=MODEL, tensors={**model.tensors, "conv5.weight": weights})
+    needed = (24 * 9 * 127).bit_length() + 1
+    with pytest.raises(SaformerError, match=f"conv5: its sums reach .* raise acc_bits to {needed}"):
+        lower(heavy, dataclasses.replace(HARDWARE_CONFIG, acc_bits=needed - 1))
+    lower(heavy, dataclasses.replace(HARDWARE_CONFIG, acc_bits=needed))
+
+
+def test_a_value_that_its_field_cannot_hold():
+    with pytest.raises(SaformerError, match="wide: row_beats is 65536, but the program format holds 0 to 65535"):
+        check_fields(Layer(name="wide", fields={"row_beats": 65536}))
+    with pytest.raises(SaformerError, match="input_chunk is -8388609"):
+        check_fields(Layer(name="wide", fields={"input_chunk": -(2**23) - 1}))
+    check_fields(Layer(name="wide", fields={"row_beats": 65535, "input_chunk": -(2**23)}))
