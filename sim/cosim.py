@@ -1,6 +1,7 @@
 """A whole network on the accelerator, image by image, compared with the integer model."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,24 +129,25 @@ def cosim(
     *,
     config: HardwareConfig,
     simulator: Simulator | None = None,
+    lowered: Lowered | None = None,
     trace: Path | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> CosimResult:
     """Run images, uint8 [K, C, H, W], through the accelerator and the integer model, and compare everything.
 
-    ``simulator`` is one that has the model's program already (by default one is made, and ``trace`` is the file for
-    its waveform); ``progress`` is called with the images that are done and the cycles so far of the next one.
+    ``simulator`` is what runs it (by default one is made, and ``trace`` is the file for its waveform), ``lowered`` the
+    program if it is not the model's own (a fault); ``progress`` is called with the images that are done and the cycles
+    so far of the next one.
 
     Raises SaformerError: no images, images of the wrong shape, or a model that does not fit the hardware.
     """
     if len(images) == 0 or len(images) != len(labels):
         raise SaformerError(f"a comparison needs images and as many labels, not {len(images)} and {len(labels)}")
-    lowered = lower(model, config)
+    lowered = lower(model, config) if lowered is None else lowered
     first = run(model, images[:1])
-    if simulator is not None:
-        return _cosim(model, lowered, simulator, images, labels, first, progress)
-    with Simulator(lowered, trace=trace) as own:
-        return _cosim(model, lowered, own, images, labels, first, progress)
+    with nullcontext(simulator) if simulator else Simulator(config=config, trace=trace) as runner:
+        runner.load(lowered)
+        return _cosim(model, lowered, runner, images, labels, first, progress)
 
 
 def _cosim(

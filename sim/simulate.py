@@ -1,12 +1,14 @@
-"""The accelerator under Verilator: a program is loaded once, then one image at a time runs through it."""
+"""The accelerator under Verilator: a program is loaded, then one image at a time runs through it."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from amaranth.lib import wiring
 
 from hw.accelerator import Accelerator
 from hw.allocate import channel_beats
+from hw.config import HardwareConfig
 from hw.lowering import Lowered
 from hw.program import Kind
 from sim.compare import HardwareRun, PortRecords
@@ -22,12 +24,12 @@ PATIENCE = 4
 
 
 class Simulator:
-    """An accelerator with a program in its memories.
+    """An accelerator that takes one program after the other.
 
     Parameters
     ----------
-    lowered : the program, and what it was lowered from
-    accelerator : the design; `hw.accelerator.Accelerator` of the program's configuration by default
+    config : of the accelerator
+    accelerator : the design, if it is not `hw.accelerator.Accelerator`
     trace : file for a VCD waveform, or None
     stall, seed : probability that the pixel stream pauses before a pixel, and the seed of these pauses
 
@@ -38,23 +40,21 @@ class Simulator:
 
     def __init__(
         self,
-        lowered: Lowered,
         *,
-        accelerator: Accelerator | None = None,
+        config: HardwareConfig,
+        accelerator: wiring.Component | None = None,
         trace: Path | None = None,
         stall: float = 0.0,
         seed: int = 1,
     ):
-        self.lowered = lowered
         own = accelerator is None
         self.native = NativeModel(
-            Accelerator(config=lowered.config) if own else accelerator,
-            identity=repr(lowered.config) if own else None,
+            Accelerator(config=config) if own else accelerator,
+            identity=repr(config) if own else None,
             trace=trace,
             seed=seed,
         )
         self.native.stall("pixels", stall)
-        self.load()
 
     def __enter__(self) -> "Simulator":
         return self
@@ -62,15 +62,16 @@ class Simulator:
     def __exit__(self, *_exception: object) -> None:
         self.native.close()
 
-    def load(self) -> None:
-        """Write the program into the memories of the accelerator."""
-        words = self.lowered.program.words()
+    def load(self, lowered: Lowered) -> None:
+        """Write a program into the memories of the accelerator."""
+        words = lowered.program.words()
+        self.lowered = lowered
         self.native.send("program", words)
         self.native.run_drained("program", limit=PATIENCE * len(words) + LOADER_CYCLES)
         self.native.step(LOADER_CYCLES)
 
     def run(self, image: np.ndarray, *, progress: Callable[[int], object] | None = None) -> HardwareRun:
-        """Run one image, uint8 [C, H, W]; ``progress`` is called with the cycles so far.
+        """Run the loaded program on one image, uint8 [C, H, W]; ``progress`` is called with the cycles so far.
 
         Raises SaformerError when the accelerator does not finish.
         """
