@@ -7,6 +7,7 @@ INSTALLED := .venv/.installed
 .PHONY: demo test install clean
 
 demo: $(INSTALLED)
+	mkdir -p results
 	$(BIN)/saformer cosim tiny --images 5 --report results/demo.html --json results/demo.json
 
 test: $(INSTALLED)

@@ -1,0 +1,45 @@
+"""The command ``saformer``."""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from golden.errors import SaformerError
+from scripts.cosim import cosim
+from scripts.golden import golden
+from scripts.init import init
+from scripts.train import train
+
+USAGE = 2
+"""Exit status of bad input. A comparison that finds a difference exits with 1."""
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="A spiking transformer from PyTorch to bit-exact RTL: train it, run its integer model, run it on the "
+    "simulated accelerator and compare the two.",
+)
+for command in (cosim, golden, init, train):
+    app.command()(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line, the program's own by default, and return its exit status.
+
+    Bad input ends in one line on the standard error and status 2.
+    """
+    try:
+        return typer.main.get_command(app)(args=arguments, standalone_mode=False) or 0
+    except SaformerError as error:
+        message = str(error)
+    except typer.TyperException as error:
+        message = getattr(error, "format_message", error.__str__)()
+    except (typer.Abort, KeyboardInterrupt):
+        print("error: interrupted", file=sys.stderr)
+        return 130
+    # Without arguments the help has been printed, and there is no message.
+    if message:
+        print(f"error: {message}", file=sys.stderr)
+    return USAGE

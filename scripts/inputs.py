@@ -1,0 +1,83 @@
+"""What commands read: the one way of naming a model, and the images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from golden.calibrate import init_model
+from golden.config import CONFIGS, ModelConfig, load_config
+from golden.container import BUNDLED_MODELS, digest, find_model, load_container
+from golden.data import ENVIRONMENT, ImageSet, fit_images, load_bundled, load_cifar10
+from golden.errors import SaformerError
+from golden.integer import IntegerModel
+
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A bundled model (tiny), a file written by train or init, or a configuration: a name (4-384, 2-512, "
+        "2-256) or a TOML file, which means an untrained model with seed 0.",
+    ),
+]
+DataFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        envvar=ENVIRONMENT,
+        help="Folder with the python version of CIFAR-10. Without it, the 100 images that come with the project.",
+    ),
+]
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")]
+
+
+@dataclass(frozen=True)
+class NamedModel:
+    """A model, what it is to be called (file or configuration), its SHA-256, and whether it was trained."""
+
+    model: IntegerModel
+    name: str
+    digest: str
+    trained: bool
+
+
+def resolve_model(name: str) -> NamedModel:
+    """Return the model that a command line names.
+
+    A bundled name comes first, then a file, then the name of a configuration. Raises SaformerError when it is none of
+    them, or cannot be used.
+    """
+    if Path(name).suffix == ".toml":
+        return untrained(load_config(name), seed=0)
+    is_bundled = (BUNDLED_MODELS / f"{name}.safetensors").is_file()
+    if not is_bundled and not Path(name).is_file():
+        if name in CONFIGS:
+            return untrained(CONFIGS[name], seed=0)
+        bundled = ", ".join(sorted(path.stem for path in BUNDLED_MODELS.glob("*.safetensors"))) or "none"
+        raise SaformerError(
+            f"no model {name!r}: name a bundled one ({bundled}), a file written by `saformer train` or "
+            f"`saformer init`, or a configuration ({', '.join(CONFIGS)}, or a TOML file)"
+        )
+    container = load_container(find_model(name))
+    return NamedModel(container.model, name, container.digest, trained=bool(container.training))
+
+
+def untrained(config: ModelConfig, *, seed: int) -> NamedModel:
+    """Return a random model of a configuration, calibrated on the bundled images."""
+    model = init_model(config, seed=seed)
+    return NamedModel(model, f"{config.name}, untrained, seed {seed}", digest(config, model.tensors), trained=False)
+
+
+def load_images(
+    config: ModelConfig, data: Path | None, *, split: str = "test", first: int = 0, count: int | None = None
+) -> ImageSet:
+    """Return images that fit a configuration, from the data folder or, without one, from the bundled images.
+
+    Raises SaformerError when there are not that many images, or no readable data.
+    """
+    images = load_bundled() if data is None else load_cifar10(split, data)
+    chosen = images.select(first=first, count=count)
+    pixels = fit_images(chosen.images, channels=config.in_channels, size=config.image_size)
+    return ImageSet(images=pixels, labels=chosen.labels, indices=chosen.indices)

@@ -1,0 +1,129 @@
+"""The plots of the report, as SVG text."""
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY = "#2f6f9f", "#d98032", "#b9c0c7"
+INK = "#2b3138"
+STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.fonttype": "path",
+    # Without a fixed salt the identifiers in the file would differ from run to run.
+    "svg.hashsalt": "saformer",
+}
+
+
+def firing_rates(layers: Sequence[dict]) -> str:
+    """Plot the firing rate of every layer's input."""
+    chosen = [layer for layer in layers if layer["firing_rate"]]
+
+    def draw(axes: Axes) -> None:
+        rates = [100 * layer["firing_rate"] for layer in chosen]
+        bars = axes.barh([layer["name"] for layer in chosen], rates, color=BLUE, height=0.65)
+        axes.bar_label(bars, [f"{rate:.1f}" for rate in rates], padding=3, fontsize=8)
+        axes.set_xlabel("inputs that fire, % (conv1: set bits of the pixels)")
+
+    return _plot(draw, rows=len(chosen))
+
+
+def accumulates(layers: Sequence[dict]) -> str:
+    """Plot the accumulates of every layer: of the integer model, and as the hardware counted them."""
+    chosen = [layer for layer in layers if layer["sops_golden"] or layer["sops_rtl"]]
+
+    def draw(axes: Axes) -> None:
+        places = np.arange(len(chosen))
+        for offset, key, colour, label in (
+            (-0.2, "sops_golden", GREY, "integer model"),
+            (0.2, "sops_rtl", BLUE, "RTL"),
+        ):
+            values = [layer[key] / 1e3 for layer in chosen]
+            axes.barh(places + offset, values, color=colour, height=0.36, label=label)
+        axes.set_yticks(places, [layer["name"] for layer in chosen])
+        axes.set_xlabel("accumulates, thousands")
+        axes.legend(frameon=False, loc="lower right")
+
+    return _plot(draw, rows=len(chosen))
+
+
+def cycles(layers: Sequence[dict]) -> str:
+    """Plot the cycles of every layer against the ideal ones, with the excess in per cent."""
+
+    def draw(axes: Axes) -> None:
+        places = np.arange(len(layers))
+        spent = [layer["cycles"] for layer in layers]
+        ideal = [layer["ideal_cycles"] for layer in layers]
+        bars = axes.barh(places, spent, color=ORANGE, height=0.65, label="above ideal")
+        axes.barh(places, np.minimum(ideal, spent), color=BLUE, height=0.65, label="ideal")
+        excess = [f"+{100 * (a / b - 1):.0f} %" if b else "" for a, b in zip(spent, ideal, strict=True)]
+        axes.bar_label(bars, excess, padding=3, fontsize=8)
+        axes.set_yticks(places, [layer["name"] for layer in layers])
+        axes.set_xlabel("clock cycles")
+        axes.legend(frameon=False, loc="lower right")
+
+    return _plot(draw, rows=len(layers), width=11.0)
+
+
+def raster(spikes: Sequence[tuple[str, np.ndarray]]) -> str:
+    """Plot the spikes of one image: a row for each (name, [T, channels, positions]), a column for each timestep."""
+    steps = spikes[0][1].shape[0]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(9.2, 0.78 * len(spikes) + 0.6), layout="constrained")
+        grid = figure.subplots(len(spikes), steps, squeeze=False)
+        for row, (name, values) in zip(grid, spikes, strict=True):
+            for step, axes in enumerate(row):
+                axes.imshow(values[step], cmap="Greys", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+                axes.set(xticks=[], yticks=[])
+                axes.spines[:].set_visible(True)
+                axes.spines[:].set_color(GREY)
+            row[0].set_ylabel(f"{name}\n{values.shape[1]} x {values.shape[2]}", rotation=0, ha="right", va="center")
+        for step, axes in enumerate(grid[0]):
+            axes.set_title(f"t = {step}", fontsize=9)
+        return _svg(figure)
+
+
+def picture(pixels: np.ndarray) -> str:
+    """Return an image uint8 [C, H, W] as a data URL; one channel is grey, two are red and blue."""
+    channels = pixels.shape[0]
+    if channels == 2:
+        pixels = np.stack([pixels[0], np.zeros_like(pixels[0]), pixels[1]])
+    elif channels != 3:
+        pixels = np.repeat(pixels[:1], 3, axis=0)
+    buffer = io.BytesIO()
+    matplotlib.image.imsave(buffer, np.ascontiguousarray(pixels.transpose(1, 2, 0)), format="png")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _plot(draw: Callable[[Axes], object], *, rows: int, width: float = 6.2) -> str:
+    """Return a horizontal bar plot with space for a number of rows; ``width`` is in inches."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, 0.24 * rows + 0.8), layout="constrained")
+        axes = figure.subplots()
+        draw(axes)
+        axes.invert_yaxis()
+        axes.margins(x=0.12)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="x", color="#e6e9ec", linewidth=0.8)
+        axes.set_axisbelow(True)
+        return _svg(figure)
+
+
+def _svg(figure: Figure) -> str:
+    """Return a figure as an SVG element, without the XML prologue."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]

@@ -1,0 +1,41 @@
+"""Tables and numbers for the terminal."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+WIDTH = 120
+"""Columns of a table where the output is not a terminal."""
+
+
+def console(*, error: bool = False) -> Console:
+    """Return where a command prints: the standard output, or the standard error."""
+    out = Console(stderr=error, highlight=False)
+    return out if out.is_terminal else Console(stderr=error, width=WIDTH, highlight=False)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """Return a table whose first column is text and whose other columns are numbers."""
+    result = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(columns):
+        result.add_column(column, justify="right" if index else "left", no_wrap=True)
+    for row in rows:
+        result.add_row(*row)
+    return result
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage with one decimal."""
+    return f"{100 * share:.1f} %"
+
+
+def integer(value: float) -> str:
+    """Return a count with its thousands separated."""
+    return f"{value:,.0f}"
+
+
+def millijoule(value: float) -> str:
+    """Return an energy with three significant digits, in uJ below 0.1 mJ."""
+    return f"{1000 * value:.3g} uJ" if value < 0.1 else f"{value:.3g} mJ"

@@ -1,0 +1,46 @@
+"""A small comparison's figures, made from the integer model, to render without simulating."""
+
+from golden.config import ModelConfig
+from golden.evaluate import evaluate
+from golden.integer import run
+from hw.config import HARDWARE
+from scripts.inputs import load_images, untrained
+from scripts.report import ReportInput
+
+
+def sample(*, images: int = 3, in_channels: int = 3) -> ReportInput:
+    """Return what a comparison of a small untrained model that found no difference would report."""
+    config = ModelConfig(name="sample", dim=16, depth=1, image_size=16, in_channels=in_channels, timesteps=2)
+    named = untrained(config, seed=1)
+    chosen = load_images(config, None, count=images)
+    figures = evaluate(named.model, chosen.images, chosen.labels)
+    trace = run(named.model, chosen.images)
+    layers = [
+        {
+            **layer,
+            "kind": "event",
+            "sops_golden": layer["sops"],
+            "sops_rtl": layer["sops"],
+            "weight_fetches": layer["events"] * 16,
+            "cycles": layer["events"] * 11 // 10,
+            "ideal_cycles": layer["events"],
+        }
+        for layer in figures["layers"]
+    ]
+    figures |= {
+        "bit_exact": True,
+        "mismatches": [],
+        "predictions": trace.predictions.tolist(),
+        "labels": chosen.labels.tolist(),
+        "cycles_per_image": 12_345,
+        "cycles_per_second": 250_000.0,
+        "layers": layers,
+    }
+    return ReportInput(
+        figures=figures,
+        images=chosen,
+        named=named,
+        hardware=HARDWARE["default"],
+        trace=run(named.model, chosen.images[:1]),
+        hashes={"model (SHA-256)": named.digest},
+    )

@@ -1,0 +1,106 @@
+"""The command line: help, errors, and what each command writes."""
+
+import json
+
+import pytest
+
+from scripts.cli import main
+
+
+@pytest.fixture(autouse=True)
+def bundled_images(monkeypatch):
+    monkeypatch.delenv("SAFORMER_DATA", raising=False)
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A container with a small untrained model."""
+    (tmp_path / "small.toml").write_text("dim = 16\ndepth = 1\nimage_size = 16\ntimesteps = 2\n")
+    path = tmp_path / "small.safetensors"
+    assert main(["init", str(tmp_path / "small.toml"), "--seed", "3", "--out", str(path)]) == 0
+    return path
+
+
+def error_of(capsys, *arguments):
+    """Run a command line that must fail, and return its message."""
+    assert main([str(argument) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+@pytest.mark.parametrize("command", [(), ("cosim",), ("golden",), ("init",), ("train",)])
+def test_help(command, capsys):
+    assert main([*command, "--help"]) == 0
+    assert "Usage: saformer" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "No such command 'nothing'"),
+        (["golden", "--bogus"], "No such option: --bogus"),
+        (["golden", "--images", "0"], "greater than or equal to 1"),
+        (["golden", "nobody"], "no model 'nobody': name a bundled one"),
+        (["golden", "no.toml"], "no configuration 'no.toml'"),
+        (["golden", "2-512", "--json", "no/folder.json"], "cannot write no/folder.json"),
+        (["golden", "2-512", "--json", "."], "it is a folder; name a file"),
+        (["golden", "2-512", "--images", "101"], "the data set has 100"),
+        (["golden", "2-512", "--data", "no/data"], "no CIFAR-10 data in no/data"),
+        (["cosim", "--hw", "huge"], "no hardware configuration 'huge'"),
+        (["cosim", "--report", "no/folder.html"], "cannot write no/folder.html"),
+        (["cosim", "--trace", "no/folder.vcd"], "cannot write no/folder.vcd"),
+        (["init", "tiny"], "Missing option '--out'"),
+        (["init", "tiny", "--out", "no/model.safetensors"], "cannot write no/model.safetensors"),
+        (["train", "--data", "no/data"], "no CIFAR-10 data in no/data"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert message in error_of(capsys, *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_model_is_an_error(model, capsys):
+    data = model.read_bytes()
+    model.write_bytes(data[: len(data) // 2])
+    assert "is not a complete SAFormer model" in error_of(capsys, "golden", model)
+
+
+def test_model_too_large_for_the_hardware_is_an_error(model, tmp_path, capsys):
+    hardware = tmp_path / "hw.toml"
+    hardware.write_text("spike_depth = 4\n")
+    assert "raise spike_depth" in error_of(capsys, "cosim", model, "--hw", hardware)
+
+
+def test_golden_writes_its_figures(model, tmp_path, capsys):
+    path = tmp_path / "figures.json"
+    assert main(["golden", str(model), "--images", "4", "--json", str(path)]) == 0
+    figures = json.loads(path.read_text())
+    assert figures["images"] == 4
+    assert figures["accuracy"] in (0.0, 0.25, 0.5, 0.75, 1.0)
+    assert {"name", "firing_rate", "spikes", "sops", "sops_dense_estimate", "events"} <= set(figures["layers"][0])
+    assert "blocks.0.fc2" in capsys.readouterr().out
+
+
+def test_init_repeats_with_its_seed(model, tmp_path):
+    again, other = tmp_path / "again.safetensors", tmp_path / "other.safetensors"
+    for seed, path in (("3", again), ("4", other)):
+        assert main(["init", str(tmp_path / "small.toml"), "--seed", seed, "--out", str(path)]) == 0
+    assert again.read_bytes() == model.read_bytes() != other.read_bytes()
+
+
+def test_cosim_compares_and_reports(model, tmp_path, capsys):
+    figures, report = tmp_path / "figures.json", tmp_path / "report.html"
+    arguments = ["--hw", "small", "--images", "2", "--first", "5", "--json", str(figures), "--report", str(report)]
+    assert main(["cosim", str(model), *arguments]) == 0
+    out = capsys.readouterr().out
+    values = json.loads(figures.read_text())
+    assert values["bit_exact"] is True
+    assert values["mismatches"] == []
+    assert values["images"] == len(values["predictions"]) == 2
+    assert values["labels"] == [5, 6]
+    assert all(layer["sops_golden"] == layer["sops_rtl"] for layer in values["layers"])
+    assert "comparison  bit-exact" in out
+    assert "bit-exact" in report.read_text()

@@ -1,0 +1,48 @@
+"""The report."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from scripts.conventions import conventions
+from scripts.report import render
+from tests.scripts.samples import sample
+
+
+@pytest.fixture(scope="module")
+def source():
+    return sample()
+
+
+def test_report_is_one_self_contained_file(source):
+    page = render(source)
+    assert page.count("<svg") == 4
+    assert page.count("data:image/png;base64,") == 3
+    assert not re.search(r"(?:src|href)=\"(?!data:|#)", page)
+
+
+def test_report_is_reproducible(source):
+    assert render(source) == render(source)
+
+
+def test_report_shows_differences(source):
+    figures = source.figures | {"bit_exact": False, "mismatches": ["conv2 <spikes> differ"]}
+    page = render(replace(source, figures=figures))
+    assert "conv2 &lt;spikes&gt; differ" in page
+    assert "not equal" in page
+
+
+@pytest.mark.parametrize("in_channels", [1, 2])
+def test_report_of_other_images(in_channels):
+    assert render(sample(images=1, in_channels=in_channels)).count("data:image/png;base64,") == 1
+
+
+def test_conventions_bill_what_they_say(source):
+    figures = {
+        "images": 2,
+        "layers": [{"sops_rtl": 2_000_000, "weight_fetches": 400_000}],
+        "energy_mj": {"eq19": 1.0, "eq19_dense_estimate": 2.0, "paper": 3.0, "paper_network": "x", "paper_data": "y"},
+    }
+    values = [convention.millijoules for convention in conventions(figures)]
+    assert values == pytest.approx([1.0, 2.0, 1e-4, 1e-4 + 5e-4, 1e-4 + 2.5e-3, 3.0])
