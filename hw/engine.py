@@ -23,12 +23,13 @@ class Engine(wiring.Component):
     layer : In, the descriptor; stable from ``start`` to ``done``
     start : In(1), begin the layer
     spike_enable : Out(1), spike_address : Out, spike_data : In, spike memory, words
-    weight_enable : Out(1), weight_address : Out, weight_data : In, weight memory
+    weight_enable : Out(1), weight_address : Out, weight_data : In, weight memory; its data stay until the next read
     currents : Out(stream of `hw.beats.current_layout`, always ready)
     tally : Out, what happens in this cycle (`hw.tally.TALLY`)
     done : Out(1), the last current has been sent; one cycle
 
     Throughput: one event a cycle, where words hold one on average and positions last longer than they take to drain.
+    Such a layer takes its events, the beats of the last position (twice, if it has tiles) and 13 cycles.
     """
 
     def __init__(self, *, config: HardwareConfig):

@@ -28,7 +28,8 @@ class Fetcher(wiring.Component):
     data : In, the word, one cycle after its address
     words : Out(stream of `hw.beats.word_layout`)
 
-    Latency: five cycles from a segment to its first word. Throughput: one word read a cycle.
+    Latency: five cycles from a segment to its first word.
+    Throughput: one word read a cycle, if the FIFO has at least five places.
     """
 
     def __init__(self, *, config: HardwareConfig):

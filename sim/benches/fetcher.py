@@ -11,7 +11,7 @@ from hw.config import HardwareConfig
 from hw.program import ADDRESS
 from sim.benches.probe import Probe
 from sim.benches.served import serve
-from sim.streams import StreamSink, StreamSource, generator, monitor, pack, parameters, reset, start, unpack
+from sim.streams import StreamSink, StreamSource, generator, monitor, pack, parameters, reset, start
 
 CONFIG = HardwareConfig(**parameters())
 BEAT, WORD_BEATS = spikes_layout(CONFIG).size, CONFIG.word_beats
