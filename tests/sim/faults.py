@@ -1,0 +1,123 @@
+"""Faults: a wrong bit in a program, and an accelerator with a wrong memory or a wrong neuron."""
+
+from contextlib import contextmanager
+from dataclasses import replace
+from enum import IntEnum
+from functools import partial
+from unittest.mock import patch
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, connect, flipped
+
+from hw.accelerator import Accelerator
+from hw.config import HardwareConfig
+from hw.lif import Neuron
+from hw.lowering import Lowered
+from hw.pipeline import hold
+from hw.program import params_layout
+from hw.spike_memory import SpikeMemory
+
+
+def flip_weight(lowered: Lowered, *, layer: str, row: int, lane: int, bit: int) -> Lowered:
+    """Invert one bit of a weight of a layer, in a row relative to its first."""
+    weights = lowered.program.weights.copy()
+    weights.view("uint8")[_field(lowered, layer, "weight_base") + row, lane] ^= 1 << bit
+    return replace(lowered, program=replace(lowered.program, weights=weights))
+
+
+def flip_param(lowered: Lowered, *, layer: str, params: str, channel: int, field: str, bit: int) -> Lowered:
+    """Invert one bit of the bias or threshold of a channel; ``params`` is ``position_params`` or ``tile_params``."""
+    layout = params_layout(lowered.config)
+    beat, slot = divmod(channel, lowered.config.beat_channels)
+    beats = list(lowered.program.params)
+    offset = layout[slot].offset + layout.elem_shape[field].offset
+    beats[_field(lowered, layer, params) + beat] ^= 1 << offset + bit
+    return replace(lowered, program=replace(lowered.program, params=tuple(beats)))
+
+
+def _field(lowered: Lowered, layer: str, field: str) -> int:
+    return next(descriptor.fields[field] for descriptor in lowered.program.layers if descriptor.name == layer)
+
+
+class Fault(IntEnum):
+    """What is wrong with a `FaultyAccelerator`."""
+
+    NONE = 0
+    SPIKE_MEMORY = 1
+    ROUNDING = 2
+
+
+class FlippedMemory(wiring.Component):
+    """Spike memory in which one bit of one word is always read inverted."""
+
+    WORD = 3
+
+    def __init__(self, *, config: HardwareConfig, fault: Signal):
+        self.inner = SpikeMemory(config=config)
+        self.fault = fault
+        super().__init__(self.inner.signature)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.inner = self.inner
+        _pass_through(m, self, self.inner, without=("data",))
+        wrong = Signal()
+        m.d.sync += wrong.eq(self.enable & (self.address == self.WORD) & (self.fault == Fault.SPIKE_MEMORY))
+        m.d.comb += self.data.as_value().eq(self.inner.data.as_value() ^ wrong)
+        return m
+
+
+class TruncatingNeuron(Neuron):
+    """A neuron that rounds toward zero instead of down."""
+
+    def __init__(self, *, fault: Signal, **sizes):
+        self.fault = fault
+        super().__init__(**sizes)
+
+    def elaborate(self, platform):
+        m = Module()
+        membrane, spikes = 0, []
+        for current in self.currents:
+            total = membrane + current
+            halved = (total + ((total < 0) & (self.fault == Fault.ROUNDING))).shift_right(1)
+            spikes.append(halved >= self.threshold)
+            membrane = Mux(spikes[-1], 0, halved)
+        m.d.comb += self.spikes.eq(hold(m, Cat(spikes), self.enables))
+        return m
+
+
+class FaultyAccelerator(wiring.Component):
+    """The accelerator with a switch for its faults."""
+
+    def __init__(self, *, config: HardwareConfig):
+        self.inner = Accelerator(config=config)
+        super().__init__({**self.inner.signature.members, "fault": In(2)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.inner = self.inner
+        _pass_through(m, self, self.inner)
+        return m
+
+    @contextmanager
+    def elaborating(self):
+        """While the design is converted: its parts are the faulty ones."""
+        memory = partial(FlippedMemory, fault=self.fault)
+        neuron = partial(TruncatingNeuron, fault=self.fault)
+        with patch("hw.accelerator.SpikeMemory", memory), patch("hw.lif.Neuron", neuron):
+            yield
+
+
+def _pass_through(m, outer, inner, *, without=()):
+    """Connect every member of a wrapper with the same member inside."""
+    for name, member in inner.signature.members.items():
+        outside, inside = getattr(outer, name), getattr(inner, name)
+        if name in without:
+            continue
+        if member.is_signature:
+            connect(m, flipped(outside), inside)
+        elif member.flow is In:
+            m.d.comb += inside.eq(outside)
+        else:
+            m.d.comb += outside.eq(inside)

@@ -1,0 +1,131 @@
+"""Whole networks on the accelerator against the integer model, and faults that the comparison must find."""
+
+import dataclasses
+import json
+
+import pytest
+
+from golden.calibrate import init_model
+from golden.config import ModelConfig
+from golden.data import fit_images, load_bundled
+from golden.errors import SaformerError
+from golden.integer import run
+from hw.config import HardwareConfig
+from hw.lowering import lower
+from sim.cosim import cosim
+from sim.simulate import Simulator
+from tests.sim.faults import Fault, FaultyAccelerator, flip_param, flip_weight
+
+HARDWARE = HardwareConfig(
+    name="test", lanes=16, beat_channels=4, word_channels=16, weight_depth=8192, spike_depth=4096, fifo_depth=8
+)
+SMALL = ModelConfig(name="small", dim=16, depth=1, image_size=16)
+SHAPES = {
+    "small": {},
+    "channels that fill neither lanes nor beats": {"dim": 24, "classes": 7},
+    "one timestep, gray": {"timesteps": 1, "in_channels": 1},
+    "two timesteps, one window": {"timesteps": 2, "windows": 1},
+    "three timesteps, no aggregation": {"timesteps": 3, "windows": 16},
+    "three blocks, many input channels": {"depth": 3, "in_channels": 5},
+    "32 pixels, pools after 2, 3 and 4": {"image_size": 32, "pool_stages": (2, 3, 4)},
+    "no pool": {"image_size": 8, "pool_stages": ()},
+    "one token": {"image_size": 4, "windows": 1},
+    "no depthwise convolution": {"dwc": False},
+}
+
+
+@pytest.fixture(scope="module")
+def simulator():
+    """One accelerator for all tests; its faults are off unless a test turns one on."""
+    design = FaultyAccelerator(config=HARDWARE)
+    with design.elaborating(), Simulator(config=HARDWARE, accelerator=design, stall=0.2, seed=5) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def small():
+    return init_model(SMALL, seed=1)
+
+
+def compared(model, simulator, *, count=1, **choices):
+    bundled = load_bundled()
+    images = fit_images(bundled.images[:count], channels=model.config.in_channels, size=model.config.image_size)
+    labels = bundled.labels[:count].tolist()
+    return cosim(model, images, labels, config=HARDWARE, simulator=simulator, **choices)
+
+
+@pytest.mark.parametrize("changes", SHAPES.values(), ids=SHAPES.keys())
+def test_bit_exact(changes, simulator):
+    model = init_model(dataclasses.replace(SMALL, **changes), seed=2)
+    result = compared(model, simulator, count=2)
+    assert [str(mismatch) for mismatch in result.mismatches] == []
+    for layer in result.layers:
+        assert layer.cycles >= layer.ideal_cycles
+        if model.config.dwc or layer.kind != "mix":
+            assert layer.sops_rtl == layer.sops_golden
+
+
+def test_predictions_are_those_of_the_integer_model(small, simulator):
+    result = compared(small, simulator, count=5)
+    images = fit_images(load_bundled().images[:5], channels=3, size=16)
+    assert result.predictions == run(small, images).predictions.tolist()
+    assert len(result.cycles) == 5
+
+
+def test_json_has_every_figure(small, simulator):
+    values = compared(small, simulator).to_json()
+    assert json.loads(json.dumps(values)) == values
+    assert values["bit_exact"] is True
+    assert values["images"] == len(values["predictions"]) == len(values["labels"]) == 1
+    assert values["sops"] == sum(layer["sops_rtl"] for layer in values["layers"])
+    assert [layer["name"] for layer in values["layers"]] == [layer.step.name for layer in lower(small, HARDWARE).layers]
+
+
+def test_events_are_ideal_cycles_of_one_group(small, simulator):
+    result = compared(small, simulator)
+    for layer in result.layers:
+        if layer.kind == "event":
+            assert layer.counters["EVENTS"] == layer.ideal_cycles
+
+
+@pytest.mark.parametrize(
+    ("layer", "row"), [("conv1", 17), ("conv3", 17), ("conv5", 64), ("blocks.0.proj", 3), ("head", 3)]
+)
+def test_a_flipped_weight_is_found(layer, row, small, simulator):
+    wrong = flip_weight(lower(small, HARDWARE), layer=layer, row=row, lane=1, bit=6)
+    first = compared(small, simulator, lowered=wrong).mismatches[0]
+    assert first.mismatch.layer == layer
+
+
+@pytest.mark.parametrize(
+    ("layer", "params", "field", "bit"),
+    [
+        ("conv1", "tile_params", "bias", 10),
+        ("conv2", "position_params", "threshold", 7),
+        ("blocks.0.k", "position_params", "threshold", 23),
+        ("blocks.0.mix", "position_params", "bias", 23),
+        ("blocks.0.fc2", "position_params", "bias", 0),
+        ("pool", "position_params", "threshold", 23),
+        ("head", "position_params", "bias", 0),
+    ],
+)
+def test_a_flipped_parameter_is_found(layer, params, field, bit, small, simulator):
+    wrong = flip_param(lower(small, HARDWARE), layer=layer, params=params, channel=1, field=field, bit=bit)
+    first = compared(small, simulator, lowered=wrong).mismatches[0]
+    assert first.mismatch.layer == layer
+
+
+@pytest.mark.parametrize(("fault", "layer"), [(Fault.SPIKE_MEMORY, "conv1"), (Fault.ROUNDING, "conv4")])
+def test_a_fault_in_the_design_is_found(fault, layer, small, simulator):
+    simulator.native.set("fault", fault)
+    try:
+        result = compared(small, simulator)
+    finally:
+        simulator.native.set("fault", Fault.NONE)
+    assert not result.bit_exact
+    assert result.to_json()["mismatches"][0].startswith(f"image 0, {layer}: spikes at position (")
+
+
+def test_images_without_labels(small, simulator):
+    with pytest.raises(SaformerError, match="as many labels, not 0 and 0"):
+        compared(small, simulator, count=0)
