@@ -27,8 +27,8 @@ class Sequencer(wiring.Component):
     report : Out(1), reported : In(1), the counters are sent, and have been
     busy : Out(1), done : Out(1) a pulse at the end of the program
 
-    Latency: ``DESCRIPTOR_WORDS + 2`` cycles from ``start`` or ``reported`` to ``begin``; ``SETTLE + 1`` from ``finished``
-    to ``report``, or one from ``settled`` if that comes later; one from the last ``reported`` to ``done``.
+    Latency: ``DESCRIPTOR_WORDS + 2`` cycles from ``start`` or ``reported`` to ``begin``; ``SETTLE + 1`` from
+    ``finished`` to ``report``, or one from ``settled`` if that comes later; one from the last ``reported`` to ``done``.
     """
 
     def __init__(self, *, config: HardwareConfig):

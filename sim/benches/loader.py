@@ -134,7 +134,7 @@ async def begin(dut, layer: dict[str, int]):
 async def check_image(
     dut, source: StreamSource, pixels: list[list[int]], layer: dict[str, int], offered: list[list[int]] | None = None
 ):
-    """Load an image and compare the writes; without stalls, every cycle. ``offered`` are the pixels still to be sent."""
+    """Load an image and compare the writes; without stalls, every cycle. ``offered`` are pixels still to be sent."""
     probe = Probe(dut, [*IMAGE_PORTS, "image__pixels__ready"])
     source.put([byte for values in (pixels if offered is None else offered) for byte in values])
     await begin(dut, layer)

@@ -98,7 +98,7 @@ def test_unknown_configuration(tmp_path):
     message = "no hardware configuration 'huge': use one of default, narrow, small, or a TOML file"
     with pytest.raises(SaformerError, match=f"^{message}$"):
         load_hardware("huge")
-    with pytest.raises(SaformerError, match="^no hardware configuration"):
+    with pytest.raises(SaformerError, match=r"^no hardware configuration"):
         load_hardware(str(tmp_path))
 
 
