@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Bad input ends in one line on the standard error and status 2.
     """
     try:
-        return typer.main.get_command(app)(args=arguments, standalone_mode=False) or 0
+        return typer.main.get_command(app)(args=arguments, prog_name="saformer", standalone_mode=False) or 0
     except SaformerError as error:
         message = str(error)
     except typer.TyperException as error:

@@ -18,7 +18,7 @@ def source():
 def test_report_is_one_self_contained_file(source):
     page = render(source)
     assert page.count("<svg") == 4
-    assert page.count("data:image/png;base64,") == 3
+    assert page.count('<img src="data:image/png;base64,') == 3
     assert not re.search(r"(?:src|href)=\"(?!data:|#)", page)
 
 
@@ -35,7 +35,7 @@ def test_report_shows_differences(source):
 
 @pytest.mark.parametrize("in_channels", [1, 2])
 def test_report_of_other_images(in_channels):
-    assert render(sample(images=1, in_channels=in_channels)).count("data:image/png;base64,") == 1
+    assert render(sample(images=1, in_channels=in_channels)).count('<img src="data:image/png;base64,') == 1
 
 
 def test_conventions_bill_what_they_say(source):
