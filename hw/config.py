@@ -34,7 +34,7 @@ class HardwareConfig:
     param_depth : neuron parameter memory, beats
     tap_depth : depthwise weight memory, beats
     query_depth : aggregated query memory, beats
-    channel_depth : channel beats of the widest map that attention or a fold handles at a time
+    channel_depth : channel beats of the widest map that attention handles
     max_width : widest token grid of the depthwise convolution's line buffers
     program_depth : descriptor memory, 32-bit words
     fifo_depth : spike words prefetched ahead of the emitter
@@ -49,7 +49,7 @@ class HardwareConfig:
     word_channels: int = 32
     acc_bits: int = 20
     current_bits: int = 24
-    weight_depth: int = 4096
+    weight_depth: int = 12288
     spike_depth: int = 2048
     stream_depth: int = 1024
     param_depth: int = 1024
@@ -97,8 +97,8 @@ class HardwareConfig:
             raise SaformerError(
                 f"hardware: acc_bits must be between 9 and current_bits ({self.current_bits}), not {self.acc_bits}"
             )
-        if self.fifo_depth < 4:
-            raise SaformerError(f"hardware: fifo_depth must be at least 4, not {self.fifo_depth}")
+        if self.fifo_depth < 5:
+            raise SaformerError(f"hardware: fifo_depth must be at least 5, not {self.fifo_depth}")
 
     @property
     def group_beats(self) -> int:
@@ -120,14 +120,19 @@ HARDWARE = {
     config.name: config
     for config in (
         HardwareConfig(name="default"),
-        HardwareConfig(name="narrow", lanes=32),
+        HardwareConfig(name="narrow", lanes=32, weight_depth=20480),
         HardwareConfig(
             name="small",
             lanes=16,
             beat_channels=4,
             word_channels=16,
-            weight_depth=2048,
-            spike_depth=2048,
+            weight_depth=36864,
+            spike_depth=4096,
+            stream_depth=2048,
+            param_depth=2048,
+            tap_depth=128,
+            query_depth=2048,
+            channel_depth=32,
             fifo_depth=8,
         ),
     )

@@ -212,9 +212,7 @@ class MixUnit(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.lines = lines = LineBuffer(
-            shape=spikes_layout(self._config), max_width=self._config.max_width
-        )
+        m.submodules.lines = lines = LineBuffer(shape=spikes_layout(self._config), max_width=self._config.max_width)
         m.submodules.reader, m.submodules.writer = reader, writer = BeatWalk(), BeatWalk()
         for unit in (lines, reader, writer):
             m.d.comb += [unit.width.eq(self.width), unit.height.eq(self.height), unit.start.eq(self.start)]

@@ -35,6 +35,13 @@ def lowered(model):
     return lower(model, HARDWARE_CONFIG)
 
 
+@pytest.mark.parametrize("config", HARDWARE.values(), ids=HARDWARE)
+@pytest.mark.parametrize("dim", [48, 64, 96])
+def test_every_named_hardware_takes_small_networks(config, dim):
+    deep = init_model(ModelConfig(name="deep", dim=dim, depth=3, windows=64), seed=0)
+    assert len(lower(deep, config).program.weights) <= config.weight_depth
+
+
 def test_maps_never_overlap_while_they_are_needed(model):
     steps = schedule(model, HARDWARE_CONFIG)
     bases = allocate(steps, HARDWARE_CONFIG)
