@@ -2,11 +2,11 @@
 
 import dataclasses
 import math
-import tomllib
 from enum import StrEnum
 from pathlib import Path
 
 from golden.errors import SaformerError
+from golden.files import read_settings
 
 
 class Aggregate(StrEnum):
@@ -223,8 +223,4 @@ def load_config(name_or_path: str | Path) -> ModelConfig:
     path = Path(name_or_path)
     if not path.is_file():
         raise SaformerError(f"no configuration {str(name_or_path)!r}: name one of {', '.join(CONFIGS)}, or a TOML file")
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SaformerError(f"{path} is not a TOML file: {error}") from None
-    return ModelConfig.from_dict({"name": path.stem, **values})
+    return ModelConfig.from_dict(read_settings(path))

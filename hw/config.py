@@ -1,10 +1,10 @@
 """The parameters of one accelerator: everything that is fixed when it is built."""
 
-import tomllib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from golden.errors import SaformerError
+from golden.files import read_settings
 
 STREAM_BITS = 16
 """Width of the residual stream, a number format of the integer model."""
@@ -150,11 +150,8 @@ def load_hardware(name: str) -> HardwareConfig:
     path = Path(name)
     if not path.is_file():
         raise SaformerError(f"no hardware configuration {name!r}: use one of {', '.join(HARDWARE)}, or a TOML file")
-    try:
-        values = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SaformerError(f"{path}: not a readable TOML file ({error})") from error
+    values = read_settings(path)
     known = asdict(HARDWARE["default"])
     if unknown := sorted(set(values) - set(known)):
         raise SaformerError(f"{path}: unknown key {unknown[0]!r}; the keys are {', '.join(known)}")
-    return HardwareConfig(**{"name": path.stem, **values})
+    return HardwareConfig(**values)

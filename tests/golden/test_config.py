@@ -62,10 +62,10 @@ def test_bad_files(tmp_path):
         load_config("huge")
     path = tmp_path / "bad.toml"
     path.write_text("dim = = 3")
-    with pytest.raises(SaformerError, match=r"bad\.toml is not a TOML file"):
+    with pytest.raises(SaformerError, match=r"bad\.toml is not a readable TOML file"):
         load_config(path)
     path.write_bytes(b"name = '\xff'")
-    with pytest.raises(SaformerError, match=r"bad\.toml is not a TOML file"):
+    with pytest.raises(SaformerError, match=r"bad\.toml is not a readable TOML file"):
         load_config(path)
     path.write_text("colour = 3")
     with pytest.raises(SaformerError, match="unknown model setting 'colour'; the settings are name, in_channels"):

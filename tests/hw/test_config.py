@@ -106,7 +106,7 @@ def test_unknown_configuration(tmp_path):
 def test_file_that_is_no_toml(tmp_path, content):
     path = tmp_path / "board.toml"
     path.write_bytes(content)
-    with pytest.raises(SaformerError, match=r"board\.toml: not a readable TOML file \(.+\)$"):
+    with pytest.raises(SaformerError, match=r"board\.toml is not a readable TOML file: .+$"):
         load_hardware(str(path))
 
 

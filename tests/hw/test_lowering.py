@@ -130,10 +130,6 @@ def test_loop_steps_replace_those_of_the_inner_loops():
     assert loop_steps((2, 3, 4), (100, 10, 1)) == [100 - 20 - 3, 10 - 3, 1]
 
 
-def test_the_tiny_model_fits_the_default_hardware():
-    lower(init_model(ModelConfig(name="tiny"), seed=0), HARDWARE["default"])
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
