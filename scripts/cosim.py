@@ -38,7 +38,10 @@ def cosim(
     json: JsonFile = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report to look at, as HTML.")] = None,
     trace: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a waveform of the whole design (VCD; large).")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write a waveform (VCD) of the whole design; 1 GB in 80,000 cycles at 16 lanes."
+        ),
     ] = None,
 ) -> None:
     """Run a network on the simulated accelerator and compare everything with the integer model.

@@ -8,10 +8,9 @@ import torch
 import typer
 
 from golden.config import ModelConfig, load_config
-from golden.data import load_cifar10
+from golden.data import ENVIRONMENT, load_cifar10
 from golden.plan import Stage, TrainPlan, default_stages
 from golden.train import run_training
-from scripts.inputs import DataFolder
 from scripts.outputs import ensure_folder
 from scripts.tables import console
 
@@ -24,7 +23,12 @@ def train(
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="Folder for checkpoints, history and the finished model.")
     ] = Path("results/train"),
-    data: DataFolder = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="DIR", envvar=ENVIRONMENT, help="Folder with the python version of CIFAR-10; needed."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Seed of weights, order and augmentation.")] = 1,
     batch: Annotated[int, typer.Option(min=1, help="Images of a training step.")] = 128,
     validation: Annotated[
