@@ -19,6 +19,9 @@ from tests.sim.faults import Fault, FaultyAccelerator, flip_param, flip_weight
 HARDWARE = HardwareConfig(
     name="test", lanes=16, beat_channels=4, word_channels=16, weight_depth=8192, spike_depth=4096, fifo_depth=8
 )
+STALL = 0.2
+"""Probability that the pixels pause, unless a test says otherwise."""
+
 SMALL = ModelConfig(name="small", dim=16, depth=1, image_size=16)
 SHAPES = {
     "small": {},
@@ -38,7 +41,7 @@ SHAPES = {
 def simulator():
     """One accelerator for all tests; its faults are off unless a test turns one on."""
     design = FaultyAccelerator(config=HARDWARE)
-    with design.elaborating(), Simulator(config=HARDWARE, accelerator=design, stall=0.2, seed=5) as simulator:
+    with design.elaborating(), Simulator(config=HARDWARE, accelerator=design, stall=STALL, seed=5) as simulator:
         yield simulator
 
 
@@ -63,6 +66,30 @@ def test_bit_exact(changes, simulator):
         assert layer.cycles >= layer.ideal_cycles
         if model.config.dwc or layer.kind != "mix":
             assert layer.sops_rtl == layer.sops_golden
+
+
+@pytest.mark.parametrize("cycles", [500, 4_000, 12_000, 20_000])
+def test_a_reset_in_the_middle_of_an_image_leaves_nothing(cycles, small, simulator):
+    simulator.load(lower(small, HARDWARE))
+    pixels = fit_images(load_bundled().images[7:8], channels=3, size=16)[0].permute(1, 2, 0).numpy()
+    simulator.native.send("pixels", pixels.ravel())
+    simulator.native.pulse("start")
+    simulator.native.step(cycles)
+    assert simulator.native.get("busy") == 1
+    simulator.native.reset()
+    assert compared(small, simulator, count=2).bit_exact
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.1, 0.5, 0.9])
+def test_stalls_change_no_result(stall, small, simulator):
+    simulator.native.stall("pixels", stall)
+    try:
+        result = compared(small, simulator)
+    finally:
+        simulator.native.stall("pixels", STALL)
+    assert result.bit_exact
+    load = result.layers[0]
+    assert (load.cycles > 1.05 * load.ideal_cycles) == (stall > 0)
 
 
 def test_predictions_are_those_of_the_integer_model(small, simulator):

@@ -1,0 +1,47 @@
+"""The default accelerator: the bundled model, and networks of other sizes."""
+
+import dataclasses
+
+import pytest
+
+from golden.calibrate import init_model
+from golden.config import CONFIGS
+from golden.container import load_model
+from golden.data import fit_images, load_bundled
+from hw.config import HARDWARE
+from sim.cosim import cosim
+from sim.simulate import Simulator
+
+SHAPES = {
+    "D = 48, three timesteps, gray": {"dim": 48, "timesteps": 3, "in_channels": 1, "windows": 16, "depth": 1},
+    "D = 96, one timestep, no aggregation": {"dim": 96, "timesteps": 1, "windows": 64, "depth": 3},
+    "16 pixels, two timesteps, one window": {"image_size": 16, "timesteps": 2, "windows": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def simulator():
+    with Simulator(config=HARDWARE["default"]) as simulator:
+        yield simulator
+
+
+def compared(model, simulator, count):
+    bundled = load_bundled()
+    images = fit_images(bundled.images[:count], channels=model.config.in_channels, size=model.config.image_size)
+    return cosim(model, images, bundled.labels[:count].tolist(), config=HARDWARE["default"], simulator=simulator)
+
+
+def test_the_bundled_model_is_bit_exact_and_near_ideal(simulator):
+    result = compared(load_model("tiny"), simulator, 3)
+    assert [str(mismatch) for mismatch in result.mismatches] == []
+    events = [layer for layer in result.layers if layer.kind == "event"]
+    # The classifier has one position, which takes less than the pipelines need to fill.
+    for layer in events[:-1]:
+        assert layer.ideal_cycles <= layer.cycles <= 1.05 * layer.ideal_cycles, layer.name
+    assert sum(layer.cycles for layer in events) <= 1.01 * sum(layer.ideal_cycles for layer in events)
+
+
+@pytest.mark.parametrize("changes", SHAPES.values(), ids=SHAPES)
+def test_other_sizes_are_bit_exact(changes, simulator):
+    model = init_model(dataclasses.replace(CONFIGS["tiny"], **changes), seed=4)
+    assert [str(mismatch) for mismatch in compared(model, simulator, 1).mismatches] == []
