@@ -17,6 +17,7 @@ from hw.program import ADDRESS, Kind, Memory, memory_shapes
 from hw.sequencer import Sequencer
 from hw.spike_memory import SpikeMemory
 from hw.stream_pool import StreamPool
+from hw.tally import TALLIED
 
 
 def traced(payload: data.Layout) -> stream.Signature:
@@ -190,7 +191,7 @@ class Accelerator(wiring.Component):
         largest = max(config.lanes * config.timesteps, 10 * beat)
         m.submodules.counters = bank = CounterBank(increment_bits=largest.bit_length())
         layer = sequencer.layer
-        tally = {counter: engine.tally[counter.name] for counter in engine.tally_unit.COUNTERS}
+        tally = {counter: engine.tally[counter.name] for counter in TALLIED}
         tally[Counter.IDLE] = tally[Counter.IDLE] & (layer.kind == Kind.EVENT)
         increments = {
             **tally,

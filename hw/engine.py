@@ -11,7 +11,7 @@ from hw.emitter import Emitter
 from hw.fetcher import Fetcher
 from hw.lanes import LaneArray
 from hw.program import DESCRIPTOR_LAYOUT, weights_layout
-from hw.tally import EventTally
+from hw.tally import EventTally, tally_layout
 from hw.walker import Walker
 
 
@@ -25,7 +25,7 @@ class Engine(wiring.Component):
     spike_enable : Out(1), spike_address : Out, spike_data : In, spike memory, words
     weight_enable : Out(1), weight_address : Out, weight_data : In, weight memory; its data stay until the next read
     currents : Out(stream of `hw.beats.current_layout`, always ready)
-    tally : Out, what happens in this cycle (`hw.tally.TALLY`)
+    tally : Out, what happens in this cycle (`hw.tally.tally_layout`)
     done : Out(1), the last current has been sent; one cycle
 
     Throughput: one event a cycle, where words hold one on average and positions last longer than they take to drain.
@@ -34,7 +34,6 @@ class Engine(wiring.Component):
 
     def __init__(self, *, config: HardwareConfig):
         self.config = config
-        self.tally_unit = EventTally(config=config)
         super().__init__(
             {
                 "layer": In(DESCRIPTOR_LAYOUT),
@@ -46,7 +45,7 @@ class Engine(wiring.Component):
                 "weight_address": Out(range(config.weight_depth)),
                 "weight_data": In(weights_layout(config)),
                 "currents": Out(stream.Signature(current_layout(config), always_ready=True)),
-                "tally": Out(self.tally_unit.layout),
+                "tally": Out(tally_layout(config)),
                 "done": Out(1),
             }
         )
@@ -58,7 +57,7 @@ class Engine(wiring.Component):
         m.submodules.emitter = emitter = Emitter(config=self.config)
         m.submodules.lanes = lanes = LaneArray(config=self.config)
         m.submodules.drain = drain = Drain(config=self.config)
-        m.submodules.tally = tally = self.tally_unit
+        m.submodules.tally = tally = EventTally(config=self.config)
         connect(m, walker.segments, fetcher.segments)
         connect(m, fetcher.words, emitter.words)
         connect(m, emitter.events, lanes.events)

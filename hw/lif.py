@@ -1,11 +1,11 @@
 """The neurons: leaky integrate and fire, with the timesteps unrolled in a pipeline."""
 
-from amaranth import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth import Module, Mux, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Reset
-from hw.pipeline import hold
+from hw.pipeline import hold, stages
 
 
 class Neuron(wiring.Component):
@@ -115,9 +115,7 @@ class LifArray(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        filled = Signal(self.latency)
-        enables = Cat(self.i.valid, filled)[: self.latency]
-        m.d.sync += filled.eq(enables)
+        enables, filled = stages(m, self.i.valid, self.latency)
         m.d.comb += [self.o.valid.eq(filled[-1]), self.busy.eq(filled.any())]
         for channel in range(self.channels):
             neuron = Neuron(timesteps=self.timesteps, current_bits=self.current_bits, reset=self.reset)

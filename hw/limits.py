@@ -60,7 +60,7 @@ def check_memories(steps: Sequence[Step], needed: dict[str, int], config: Hardwa
         "program_depth": "words of descriptor memory",
         "stream_depth": "beats of residual stream memory",
         "query_depth": "beats of query memory",
-        "channel_depth": "channel beats in attention and folds",
+        "channel_depth": "channel beats in attention",
         "max_width": "tokens of line buffer",
     }
     for parameter, count in needed.items():

@@ -16,7 +16,7 @@ from hw.beats import (
 )
 from hw.config import STREAM_BITS, HardwareConfig
 from hw.lif import LifArray
-from hw.pipeline import hold
+from hw.pipeline import hold, stages
 from hw.program import ADDRESS, Target, params_layout
 
 TAG = data.StructLayout({"target": TARGET, "address": ADDRESS, "channel": CHANNEL, "first": 1, "last": 1})
@@ -168,9 +168,7 @@ class NeuronPath(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        filled = Signal(self.latency)
-        enables = Cat(self.i.valid, filled)[: self.latency]
-        m.d.sync += filled.eq(enables)
+        enables, filled = stages(m, self.i.valid, self.latency)
         m.d.comb += [
             self.busy.eq(self.i.valid | filled.any()),
             self.params_address.eq(self.i.p.params),

@@ -1,6 +1,6 @@
 """Pipelines without back-pressure: every stage has an enable, which is the valid bit of the beat that enters it."""
 
-from amaranth import Module, Signal, Value
+from amaranth import Cat, Module, Signal, Value
 
 
 def hold(m: Module, value, enables: Value):
@@ -15,3 +15,11 @@ def hold(m: Module, value, enables: Value):
             m.d.sync += register.eq(value)
         value = register
     return value
+
+
+def stages(m: Module, valid: Value, count: int) -> tuple[Value, Signal]:
+    """Follow a valid bit through a pipeline: the enables of its ``count`` stages, and which of them are filled."""
+    filled = Signal(count)
+    enables = Cat(valid, filled)[:count]
+    m.d.sync += filled.eq(enables)
+    return enables, filled

@@ -1,12 +1,12 @@
 """The head's pooling: sums of the residual stream over the tokens."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.beats import current_layout, currents_layout, stream_layout
 from hw.config import HardwareConfig
-from hw.pipeline import hold
+from hw.pipeline import hold, stages
 from hw.program import Target
 
 
@@ -66,9 +66,7 @@ class StreamPool(wiring.Component):
             m.d.sync += [self.stream_read.eq(1), self.stream_address.eq(0), token.eq(0), beat.eq(0)]
 
         # Stages: the memory, a register behind it, the sums.
-        filled = Signal(3)
-        reads = Cat(self.stream_read, filled)[:3]
-        m.d.sync += filled.eq(reads)
+        reads, filled = stages(m, self.stream_read, 3)
         m.d.comb += self.busy.eq(self.stream_read | filled.any())
         values = hold(m, self.stream_data, reads[1:2])
         restart = hold(m, first_token, reads[:2])

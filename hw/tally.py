@@ -9,6 +9,22 @@ from hw.config import HardwareConfig
 from hw.counters import Counter
 from hw.program import DESCRIPTOR, DESCRIPTOR_LAYOUT
 
+TALLIED = (
+    Counter.EVENTS,
+    Counter.SPIKES,
+    Counter.SOPS,
+    Counter.WEIGHT_FETCHES,
+    Counter.NULLS,
+    Counter.STALLED,
+    Counter.IDLE,
+)
+"""The counters that the events of a layer decide."""
+
+
+def tally_layout(config: HardwareConfig) -> data.StructLayout:
+    """What each of these counters gains in a cycle, by its name."""
+    return data.StructLayout({counter.name: (config.timesteps * config.lanes).bit_length() for counter in TALLIED})
+
 
 class EventTally(wiring.Component):
     """Watches the events on their way into the lanes.
@@ -23,27 +39,15 @@ class EventTally(wiring.Component):
     Latency: none. The accumulates of an event are its channels, added once for every bit of its pattern: no multiplier.
     """
 
-    COUNTERS = (
-        Counter.EVENTS,
-        Counter.SPIKES,
-        Counter.SOPS,
-        Counter.WEIGHT_FETCHES,
-        Counter.NULLS,
-        Counter.STALLED,
-        Counter.IDLE,
-    )
-
     def __init__(self, *, config: HardwareConfig):
         self.config = config
-        bits = (config.timesteps * config.lanes).bit_length()
-        self.layout = data.StructLayout({counter.name: bits for counter in self.COUNTERS})
         super().__init__(
             {
                 "layer": In(DESCRIPTOR_LAYOUT),
                 "valid": In(1),
                 "ready": In(1),
                 "event": In(event_layout(config)),
-                "counts": Out(self.layout),
+                "counts": Out(tally_layout(config)),
             }
         )
 

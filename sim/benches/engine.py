@@ -15,7 +15,7 @@ from hw.beats import current_layout
 from hw.config import WEIGHT_BITS, HardwareConfig
 from hw.pack import weight_rows
 from hw.program import Fold, Target
-from hw.tally import EventTally
+from hw.tally import TALLIED, tally_layout
 from sim.benches.event_layer import EventLayer
 from sim.benches.probe import Probe
 from sim.benches.served import serve
@@ -24,7 +24,7 @@ from sim.streams import StreamSink, generator, pack, parameters, reset, start
 CONFIG = HardwareConfig(**parameters())
 P, T = CONFIG.beat_channels, CONFIG.timesteps
 OFFSETS = {name: field.offset for name, field in current_layout(CONFIG)}
-TALLY = EventTally(config=CONFIG).layout
+TALLY = tally_layout(CONFIG)
 START_UP = 13
 """Cycles of a layer beside its events and its last drain."""
 
@@ -215,7 +215,7 @@ class Bench:
 
 def _totals(probe: Probe) -> dict[str, int]:
     """What the tally added up to."""
-    totals = dict.fromkeys((counter.name for counter in EventTally.COUNTERS), 0)
+    totals = dict.fromkeys((counter.name for counter in TALLIED), 0)
     for bits, cycles in Counter(cycle.tally for cycle in probe.cycles).items():
         tally = TALLY.from_bits(bits)
         for name in totals:

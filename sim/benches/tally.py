@@ -7,12 +7,12 @@ from hw.beats import event_layout
 from hw.config import HardwareConfig
 from hw.counters import Counter
 from hw.program import DESCRIPTOR_LAYOUT
-from hw.tally import EventTally
+from hw.tally import TALLIED, tally_layout
 from sim.streams import generator, parameters
 
 CONFIG = HardwareConfig(**parameters())
 ALL_STEPS = 2**CONFIG.timesteps - 1
-TALLY = EventTally(config=CONFIG)
+TALLY = tally_layout(CONFIG)
 
 
 def expect(*, valid: bool, ready: bool, pattern: int, channels: int) -> dict[Counter, int]:
@@ -39,8 +39,8 @@ async def check(dut, layer: dict[str, int], *, valid: bool, ready: bool, event: 
     dut.event.value = event_layout(CONFIG).const(event).as_bits()
     dut.valid.value, dut.ready.value = valid, ready
     await Timer(1, "ns")
-    counts = TALLY.layout.from_bits(int(dut.counts.value))
-    assert {counter: counts[counter.name] for counter in TALLY.COUNTERS} == dict.fromkeys(TALLY.COUNTERS, 0) | expected
+    counts = TALLY.from_bits(int(dut.counts.value))
+    assert {counter: counts[counter.name] for counter in TALLIED} == dict.fromkeys(TALLIED, 0) | expected
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
