@@ -10,12 +10,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from golden.config import ModelConfig
-from golden.data import fit_images, load_bundled
+from golden.config import Input, ModelConfig
+from golden.data import check_images, fit_images, load_bundled
+from golden.events import random_frames
 from golden.integer import (
     IntegerModel,
     aggregate,
     attention_mask,
+    input_steps,
     lif,
     mix_current,
     per_channel,
@@ -42,6 +44,7 @@ class _Calibration:
     config: ModelConfig
     generator: torch.Generator
     tensors: dict[str, Tensor]
+    percent: int | None = None  # the rate of all neurons, in place of those above
 
     def layer(self, name: str, current: Callable[[LayerTensors], Tensor]) -> tuple[LayerTensors, Tensor]:
         """Centre the currents [..., C, H, W] of a layer by its bias; returns the layer and the centred currents."""
@@ -54,7 +57,9 @@ class _Calibration:
     def threshold(self, rate: int, spikes: Callable[[Tensor], Tensor], *, channels: int, times: int = 1) -> Tensor:
         """Thresholds [channels] at which `spikes(threshold)` fires at about `rate` percent."""
         spread = torch.randint(*SPREAD, (channels,), generator=self.generator)
-        return _find_threshold(spikes, spread * rate, high=parameter_limit(times))
+        wanted = spread * (rate if self.percent is None else self.percent)
+        limit = parameter_limit(times)
+        return _find_threshold(spikes, wanted, low=1 if self.percent is None else -limit, high=limit)
 
     def neuron(self, name: str, rate: int, current: Tensor, times: int = 1) -> Tensor:
         """Find the threshold of the neuron `name` on these currents; returns its spikes."""
@@ -89,12 +94,12 @@ def _channel_sums(x: Tensor) -> Tensor:
     return x.movedim(-3, 0).flatten(1).sum(dim=1, dtype=torch.int64)
 
 
-def _find_threshold(spikes: Callable[[Tensor], Tensor], per_myriad: Tensor, *, high: int) -> Tensor:
-    """The smallest thresholds [C], from 1 to `high`, at which at most `per_myriad` of 10,000 outputs fire."""
-    low = torch.ones_like(per_myriad, dtype=torch.int32)
+def _find_threshold(spikes: Callable[[Tensor], Tensor], per_myriad: Tensor, *, low: int, high: int) -> Tensor:
+    """The smallest thresholds [C], from `low` to `high`, at which at most `per_myriad` of 10,000 outputs fire."""
+    low = torch.full_like(per_myriad, low, dtype=torch.int32)
     high = torch.full_like(low, high)
     while bool((low < high).any()):
-        middle = (low + high) // 2
+        middle = (low + high) >> 1
         fired = spikes(middle)
         enough = _channel_sums(fired.ne(0)) * 10_000 <= per_myriad * (fired.numel() // len(low))
         low, high = torch.where(enough, low, middle + 1), torch.where(enough, middle, high)
@@ -116,18 +121,34 @@ def _draw(name: str, spec: TensorSpec, config: ModelConfig, generator: torch.Gen
     return torch.zeros(spec.shape, dtype=spec.dtype)
 
 
-def init_model(config: ModelConfig, *, seed: int, images: Tensor | None = None) -> IntegerModel:
+def _calibration_input(config: ModelConfig, images: Tensor | None) -> Tensor:
+    """What `init_model` calibrates on."""
+    if config.input is Input.EVENTS:
+        frames = random_frames(config, CALIBRATION_IMAGES).images if images is None else images[:CALIBRATION_IMAGES]
+        check_images(config, frames)
+        return frames
+    pixels = load_bundled().images if images is None else images
+    return fit_images(pixels[:CALIBRATION_IMAGES], channels=config.in_channels, size=config.image_size)
+
+
+def init_model(
+    config: ModelConfig, *, seed: int, images: Tensor | None = None, percent: int | None = None
+) -> IntegerModel:
     """A random model of any configuration whose firing rates on `images` are like those of a trained one.
 
-    `images` are uint8 [K, C, H, W] of any shape (they are fitted to the configuration's), the bundled ones by default.
+    With `percent` all neurons fire at about that rate instead; at more than about 40 their thresholds are negative.
+
+    `images` are uint8 [K, C, H, W] of any shape (they are fitted to the configuration's), the bundled ones by default;
+    or, where the input is events, frames uint8 [K, T, C, H, W] of the configuration's shape, random ones by default.
     The same seed and images give the same model.
+
+    Raises SaformerError: frames of another shape.
     """
-    images = load_bundled().images if images is None else images
-    pixels = fit_images(images[:CALIBRATION_IMAGES], channels=config.in_channels, size=config.image_size)
+    images = _calibration_input(config, images)
     generator = torch.Generator().manual_seed(seed)
     tensors = {name: _draw(name, spec, config, generator) for name, spec in tensor_specs(config).items()}
-    calibration = _Calibration(config=config, generator=generator, tensors=tensors)
-    stream = _calibrate_patch_splitting(calibration, pixels)
+    calibration = _Calibration(config=config, generator=generator, tensors=tensors, percent=percent)
+    stream = _calibrate_patch_splitting(calibration, input_steps(config, images))
     calibration.neuron("stream", STREAM_RATE, stream, config.tokens)
     for index in range(config.depth):
         stream = _calibrate_block(calibration, f"blocks.{index}", stream)
@@ -143,9 +164,9 @@ def _calibrate_stage(calibration: _Calibration, number: int, x: Tensor) -> tuple
     return current, calibration.neuron(f"conv{number}", CONV_RATE, current)
 
 
-def _calibrate_patch_splitting(calibration: _Calibration, pixels: Tensor) -> Tensor:
-    """conv1 to conv5; returns the stream."""
-    config, x = calibration.config, pixels.unsqueeze(0)
+def _calibrate_patch_splitting(calibration: _Calibration, x: Tensor) -> Tensor:
+    """conv1 to conv5 on what conv1 reads; returns the stream."""
+    config = calibration.config
     for number in range(1, 5):
         current, x = _calibrate_stage(calibration, number, x)
     stream, _ = write_stream(torch.zeros_like(current), current, calibration.tensors["conv4.shift"])

@@ -9,6 +9,13 @@ from golden.errors import SaformerError
 from golden.files import read_settings
 
 
+class Input(StrEnum):
+    """What enters the network: an image, the same at every timestep, or binary frames, one for each timestep."""
+
+    PIXELS = "pixels"
+    EVENTS = "events"
+
+
 class Aggregate(StrEnum):
     """What the windows of SASA pool: currents (before the neuron) or spikes (after it)."""
 
@@ -32,7 +39,7 @@ class Reset(StrEnum):
 
 _POSITIVE_INTEGERS = ("in_channels", "image_size", "classes", "timesteps", "dim", "depth", "mlp_ratio", "windows")
 _FLAGS = ("mix_neuron", "dwc")
-_CHOICES = {"aggregate": Aggregate, "head": Head, "reset": Reset}
+_CHOICES = {"input": Input, "aggregate": Aggregate, "head": Head, "reset": Reset}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,7 +49,8 @@ class ModelConfig:
     Parameters
     ----------
     name: used in reports and as the default file name.
-    in_channels, image_size: shape of the (square) images.
+    input: what enters; for events, `in_channels` are the polarities.
+    in_channels, image_size: shape of the (square) images or frames.
     classes, timesteps: outputs, and steps T of the simulation.
     dim, depth, mlp_ratio: channels D of the stream, encoder blocks, hidden channels of the MLP over D.
     windows: n of SASA, a square number p * p whose p divides the side of the token grid.
@@ -57,6 +65,7 @@ class ModelConfig:
     """
 
     name: str
+    input: Input = Input.PIXELS
     in_channels: int = 3
     image_size: int = 32
     classes: int = 10
@@ -208,7 +217,7 @@ CONFIGS = {
         ModelConfig(name="tiny"),
         ModelConfig(name="4-384", dim=384, depth=4),
         ModelConfig(name="2-512", dim=512),
-        ModelConfig(name="2-256", dim=256, timesteps=16, in_channels=2, image_size=64, classes=11),
+        ModelConfig(name="2-256", dim=256, timesteps=16, input=Input.EVENTS, in_channels=2, image_size=64, classes=11),
     )
 }
 

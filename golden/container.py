@@ -16,7 +16,7 @@ from golden.files import write_atomically
 from golden.integer import IntegerModel
 
 FORMAT = "saformer-integer-model"
-VERSION = 1
+VERSION = 2
 _KEY = "saformer"
 BUNDLED_MODELS = Path(__file__).resolve().parent.parent / "models"
 

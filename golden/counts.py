@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from golden.config import ModelConfig
-from golden.integer import Trace
+from golden.config import Aggregate, ModelConfig
+from golden.errors import SaformerError
+from golden.integer import Trace, window_sums
 from golden.layers import Layer, LayerKind, layers
 
 PIXEL_BITS = 8
@@ -23,13 +24,15 @@ class LayerCounts:
     -------
     layer: the layer.
     images: number of images that were counted.
-    spikes: inputs that are not zero; for conv1 the set bits of the pixels, which it reads once, at step 0.
+    spikes: inputs that are not zero; for conv1 of an image the set bits of the pixels, once, at step 0.
     output_spikes: spikes of what it produces for the next layer; zeros for a layer that only writes to the stream.
     sops: synaptic operations executed, that is input spikes times the output positions they reach times the output
-        channels; for conv1 one for each set bit of a pixel; for mix the additions of the depthwise convolution and
-        of the masked K.
-    events: (output position, tap, input channel) whose input fires at any step; for conv1 the nonzero chunks of a
-        pixel instead; 0 for mix and pool, which are not event-driven.
+        channels; for conv1 of an image one for each set bit of a pixel, at the first step of every pass; for a pooled
+        query one for each set bit of the window counts; for mix the additions of the depthwise convolution and of the
+        masked K.
+    events: (pass, output position, tap, input channel) whose input fires at any step of the pass; for conv1 of an
+        image the nonzero chunks of a pixel instead, for a pooled query the bit-planes of the counts; 0 for mix and
+        pool, which are not event-driven.
     """
 
     layer: Layer
@@ -128,29 +131,40 @@ def _chunks(pixels: Tensor, bits: int) -> Tensor:
     return sum((values >> low & (1 << bits) - 1).ne(0).to(torch.int64) for low in range(0, PIXEL_BITS, bits))
 
 
-def _at_first_step(total: Tensor, timesteps: int) -> Tensor:
-    steps = torch.zeros(timesteps, dtype=torch.int64)
-    steps[0] = total
-    return steps
+def _passes(fires: Tensor, parallel: int) -> Tensor:
+    """Whether an input [T, ...] fires at any step of a pass of `parallel` steps: bool [passes, ...]."""
+    return torch.stack([steps.any(dim=0) for steps in fires.split(parallel)])
 
 
-def _pixel_counts(layer: Layer, images: Tensor, timesteps: int, chunk_bits: int) -> dict:
+def _pixel_counts(layer: Layer, images: Tensor, timesteps: int, parallel: int) -> dict:
     weights, bits = reach(layer.side, layer.kernel), _set_bits(images)
+    first, passes = torch.arange(timesteps), -(-timesteps // parallel)
     return {
-        "spikes": _at_first_step(bits.sum(), timesteps),
-        "sops": _at_first_step((bits * weights).sum() * layer.channels, timesteps),
-        "events": int((_chunks(images, chunk_bits) * weights).sum()),
+        "spikes": bits.sum() * (first == 0),
+        "sops": (bits * weights).sum() * layer.channels * (first % parallel == 0),
+        "events": passes * int((_chunks(images, min(PIXEL_BITS, parallel)) * weights).sum()),
     }
 
 
-def _event_counts(layer: Layer, x: Tensor) -> dict:
+def _event_counts(layer: Layer, x: Tensor, parallel: int) -> dict:
     """Counts of a layer whose inputs [T, B, C, ...] meet a dense weight matrix."""
     fires = x.reshape(*x.shape[:3], layer.side, layer.side).ne(0)
     weights = reach(layer.side, layer.kernel)
     return {
         "spikes": _per_step(fires),
         "sops": _per_step(fires * weights) * layer.channels,
-        "events": int((fires.any(dim=0) * weights).sum()),
+        "events": int((_passes(fires, parallel) * weights).sum()),
+    }
+
+
+def _query_counts(layer: Layer, config: ModelConfig, x: Tensor, parallel: int) -> dict:
+    """Counts of a query that reads window counts of its inputs [T, B, C, H, W], bit-plane after bit-plane."""
+    counts = window_sums(x, config.window_kernel)
+    planes = torch.stack([counts >> bit & 1 for bit in range(config.window_tokens.bit_length())], dim=1).bool()
+    return {
+        "spikes": _per_step(x),
+        "sops": _per_step(planes) * layer.channels,
+        "events": int(_passes(planes, parallel).sum()),
     }
 
 
@@ -159,32 +173,52 @@ def _mix_counts(layer: Layer, config: ModelConfig, k: Tensor, mask: Tensor) -> d
     return {"spikes": _per_step(k), "sops": convolved if config.dwc else torch.zeros_like(convolved), "events": 0}
 
 
-def _layer_counts(layer: Layer, config: ModelConfig, images: Tensor, trace: Trace, chunk_bits: int) -> LayerCounts:
+def _layer_counts(layer: Layer, config: ModelConfig, images: Tensor, trace: Trace, parallel: int, pooled: bool) -> dict:
     silent, values = torch.zeros(config.timesteps, dtype=torch.int64), trace.values
-    if layer.kind is LayerKind.PIXEL_CONV:
-        counted = _pixel_counts(layer, images, config.timesteps, chunk_bits)
-    elif layer.kind is LayerKind.MIX:
-        mask = values[layer.outputs[0]]
-        counted = _mix_counts(layer, config, values[layer.input], mask)
-    elif layer.kind is LayerKind.POOL:
-        counted = {"spikes": silent, "sops": silent, "events": 0}
-    else:
-        counted = _event_counts(layer, values[layer.input])
+    match layer.kind:
+        case LayerKind.PIXEL_CONV:
+            return _pixel_counts(layer, images, config.timesteps, parallel)
+        case LayerKind.MIX:
+            return _mix_counts(layer, config, values[layer.input], mask=values[layer.outputs[0]])
+        case LayerKind.POOL:
+            return {"spikes": silent, "sops": silent, "events": 0}
+    if pooled and layer.name.endswith(".q"):
+        return _query_counts(layer, config, values[layer.input], parallel)
+    return _event_counts(layer, values[layer.input], parallel)
+
+
+def _output_spikes(layer: Layer, config: ModelConfig, trace: Trace) -> Tensor:
     spiking = [name for name in layer.outputs if "stream" not in name and name != "logits"]
-    output_spikes = _per_step(values[spiking[-1]].ne(0)) if spiking else silent
-    return LayerCounts(layer=layer, images=len(images), output_spikes=output_spikes, **counted)
+    return _per_step(trace.values[spiking[-1]].ne(0)) if spiking else torch.zeros(config.timesteps, dtype=torch.int64)
 
 
-def count(config: ModelConfig, images: Tensor, trace: Trace, *, chunk_bits: int | None = None) -> Counts:
-    """Count what the run `trace` of `images`, uint8 [B, C, H, W], costs.
+def count(
+    config: ModelConfig, images: Tensor, trace: Trace, *, parallel: int | None = None, pooled_query: bool = False
+) -> Counts:
+    """Count what the run `trace` of `images`, uint8 [B, C, H, W] or frames [B, T, C, H, W], costs.
 
-    `chunk_bits` is the number of bits of a pixel that are processed at once, the timesteps by default.
+    `parallel` timesteps make a pass, all of them by default: an input that fires at any of them is one event, and so
+    many bits of a pixel are processed at once. With `pooled_query` the query reads the sums of its input spikes over
+    the windows, instead of every token.
+
+    Raises SaformerError: a pooled query of a model that aggregates spikes instead of currents.
     """
-    bits = min(PIXEL_BITS, config.timesteps if chunk_bits is None else chunk_bits)
+    if pooled_query and config.aggregate is not Aggregate.CURRENT:
+        raise SaformerError("a query can be pooled where aggregate is current only; count it token by token")
+    parallel = config.timesteps if parallel is None else parallel
     blocks = [f"blocks.{index}" for index in range(config.depth)]
+    counted = tuple(
+        LayerCounts(
+            layer=layer,
+            images=len(images),
+            output_spikes=_output_spikes(layer, config, trace),
+            **_layer_counts(layer, config, images, trace, parallel, pooled_query),
+        )
+        for layer in layers(config)
+    )
     values = trace.values
     return Counts(
-        layers=tuple(_layer_counts(layer, config, images, trace, bits) for layer in layers(config)),
+        layers=counted,
         hits={name: _per_step(values[f"{name}.qa"].to(torch.int64) * values[f"{name}.ka"]) for name in blocks},
         saturations={name: _per_step(value) for name, value in trace.saturations.items()},
     )

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from golden.config import Input, ModelConfig
 from golden.errors import SaformerError
 from golden.files import write_atomically
 
 ENVIRONMENT = "SAFORMER_DATA"
 BUNDLED_IMAGES = Path(__file__).resolve().parent.parent / "models" / "cifar10-100.npz"
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+NO_LABEL = -1
 _FOLDER = "cifar-10-batches-py"
 _SPLITS = {"train": [f"data_batch_{number}" for number in range(1, 6)], "test": ["test_batch"]}
 _SHAPE = (3, 32, 32)
@@ -32,9 +34,23 @@ _PICKLE_NAMES = {
 }
 
 
+def select_range(total: int, *, first: int = 0, count: int | None = None) -> range:
+    """The numbers of `count` of `total` images from `first` on (all of them without `count`).
+
+    Raises SaformerError: there are not that many.
+    """
+    count = total - first if count is None else count
+    if first < 0 or count < 1 or first + count > total:
+        raise SaformerError(
+            f"{count} images from number {first} on were asked for, but the data set has {total}; ask for fewer"
+        )
+    return range(first, first + count)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageSet:
-    """Images uint8 [K, C, H, W], labels int64 [K], and their indices int64 [K] in the split they come from."""
+    """Images uint8 [K, C, H, W] or frames of events uint8 [K, T, C, H, W]; labels int64 [K], or `NO_LABEL` where there
+    is no truth; and their indices int64 [K] in the split they come from."""
 
     images: Tensor
     labels: Tensor
@@ -48,12 +64,7 @@ class ImageSet:
 
         Raises SaformerError: the set does not have that many.
         """
-        count = len(self) - first if count is None else count
-        if first < 0 or count < 1 or first + count > len(self):
-            raise SaformerError(
-                f"{count} images from number {first} on were asked for, but the data set has {len(self)}; ask for fewer"
-            )
-        return self.take(torch.arange(first, first + count))
+        return self.take(torch.as_tensor(select_range(len(self), first=first, count=count)))
 
     def take(self, chosen: Tensor) -> "ImageSet":
         """The images at these positions, int64 [K]."""
@@ -126,12 +137,18 @@ def save_bundled(images: ImageSet, path: Path) -> None:
     write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
 
 
-def check_images(images: Tensor, *, channels: int, size: int) -> None:
-    """Raises SaformerError unless `images` is uint8 [K, channels, size, size]."""
-    if images.dtype != torch.uint8 or images.ndim != 4 or tuple(images.shape[1:]) != (channels, size, size):
+def check_images(config: ModelConfig, images: Tensor) -> None:
+    """Raises SaformerError unless `images` is what the configuration takes: pixels or frames, of its shape."""
+    events, size = config.input is Input.EVENTS, config.image_size
+    shape = (*((config.timesteps,) if events else ()), config.in_channels, size, size)
+    if images.dtype != torch.uint8 or images.ndim != len(shape) + 1 or tuple(images.shape[1:]) != shape:
         raise SaformerError(
-            f"the model takes uint8 images of shape [K, {channels}, {size}, {size}], "
+            f"the model takes uint8 {'frames' if events else 'images'} of shape [K, {', '.join(map(str, shape))}], "
             f"not {str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
+        )
+    if events and images.numel() and int(images.max()) > 1:
+        raise SaformerError(
+            f"frames of events hold 0 and 1, not {int(images.max())}; set a pixel that had an event to 1"
         )
 
 
@@ -152,17 +169,17 @@ def fit_images(images: Tensor, *, channels: int, size: int) -> Tensor:
 
 
 def augment(images: Tensor, *, generator: torch.Generator) -> Tensor:
-    """Random crops of the images padded by 1/8 of their height, randomly mirrored; uint8 [B, C, H, W] in and out."""
-    count, channels, height, width = images.shape
-    padding = height // 8
-    padded = F.pad(images, (padding,) * 4)
+    """Random crops of the images padded by 1/8 of their height, randomly mirrored; uint8 [B, ..., H, W] in and out."""
+    count, height, width = len(images), *images.shape[-2:]
+    planes, padding = images.reshape(count, -1, height, width), height // 8
+    padded = F.pad(planes, (padding,) * 4)
     top, left = (torch.randint(2 * padding + 1, (count, 1), generator=generator) for _ in range(2))
     mirror = torch.randint(2, (count, 1), generator=generator).bool()
     rows = top + torch.arange(height)
     columns = torch.where(mirror, torch.arange(width - 1, -1, -1), torch.arange(width)) + left
     image = torch.arange(count).view(-1, 1, 1, 1)
-    channel = torch.arange(channels).view(1, -1, 1, 1)
-    return padded[image, channel, rows.view(count, 1, -1, 1), columns.view(count, 1, 1, -1)]
+    plane = torch.arange(planes.shape[1]).view(1, -1, 1, 1)
+    return padded[image, plane, rows.view(count, 1, -1, 1), columns.view(count, 1, 1, -1)].reshape(images.shape)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from golden.config import ModelConfig
 from golden.counts import Counts, LayerCounts, count
+from golden.data import NO_LABEL
 from golden.energy import energy, paper_figure
 from golden.errors import SaformerError
 from golden.integer import IntegerModel, run
@@ -40,10 +41,11 @@ def energy_record(config: ModelConfig, counts: Counts) -> dict:
 def evaluate(
     model: IntegerModel, images: Tensor, labels: Tensor, *, batch: int = BATCH, progress: bool = False
 ) -> dict:
-    """Run `images`, uint8 [K, C, H, W] with `labels` [K], and return the figures of `saformer golden`.
+    """Run `images`, uint8 [K, C, H, W] or frames [K, T, C, H, W], and return the figures of `saformer golden`.
 
-    Keys: model, images, accuracy, images_per_second, layers (name, firing_rate of the input, spikes, sops,
-    sops_dense_estimate, events: totals over the images), saturations (total), energy_mj (per image).
+    Keys: model, images, accuracy (None if any of the `labels` [K] is `NO_LABEL`), images_per_second, layers (name,
+    firing_rate of the input, spikes, sops, sops_dense_estimate, events: totals over the images), saturations (total),
+    energy_mj (per image).
 
     Raises SaformerError: no images, or images of the wrong shape.
     """
@@ -59,7 +61,7 @@ def evaluate(
     return {
         "model": model.config.name,
         "images": len(images),
-        "accuracy": right / len(images),
+        "accuracy": None if (labels == NO_LABEL).any() else right / len(images),
         "images_per_second": len(images) / (time.monotonic() - started),
         "layers": [_layer_record(layer) for layer in counts.layers],
         "saturations": sum(int(value.sum()) for value in counts.saturations.values()),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from golden.config import Aggregate, Head, ModelConfig, Reset
+from golden.config import Aggregate, Head, Input, ModelConfig, Reset
 from golden.data import check_images
 from golden.errors import SaformerError
 from golden.tensors import LayerTensors, check_tensors, layer_tensors
@@ -141,6 +141,15 @@ def window_sums(x: Tensor, side: int) -> Tensor:
     return windows.sum(dim=(-3, -1), dtype=torch.int32)
 
 
+def pooled_current(counts: Tensor, layer: LayerTensors, *, tokens: int) -> Tensor:
+    """Sums of a linear layer's currents over windows of `tokens` tokens, from the sums of its inputs over them.
+
+    `counts` is int32 [..., Ci, p, p], see `window_sums`; the result, int32 [..., Co, p, p], is exactly that of summing
+    the currents of every token: a linear map of a sum is the sum of the linear maps.
+    """
+    return project(counts, layer) + (tokens - 1) * per_channel(layer.bias)
+
+
 def write_stream(stream: Tensor, x: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
     """sat16(stream + (x << shift)), and how many values it changed, [T, B]."""
     exact = stream + (x << per_channel(shift))
@@ -156,10 +165,16 @@ def stage_current(config: ModelConfig, number: int, layer: LayerTensors, x: Tens
     return current.unflatten(0, x.shape[:2])
 
 
+def input_steps(config: ModelConfig, images: Tensor) -> Tensor:
+    """What conv1 reads: pixels [B, C, H, W] as the one step [1, B, C, H, W], frames [B, T, C, H, W] as [T, B, ...]."""
+    return images.unsqueeze(0) if config.input is Input.PIXELS else images.transpose(0, 1)
+
+
 def run_patch_splitting(model: IntegerModel, images: Tensor) -> Trace:
-    """conv1 to conv5: from pixels uint8 [B, C, H, W] to the stream."""
+    """conv1 to conv5: from pixels uint8 [B, C, H, W], or frames [B, T, C, H, W], to the stream."""
     config = model.config
-    values, x = {}, images.unsqueeze(0)
+    x = input_steps(config, images)
+    values = {"frames": x} if config.input is Input.EVENTS else {}
     for number in range(1, 5):
         layer = model.layer(f"conv{number}")
         current = stage_current(config, number, layer, x)
@@ -243,19 +258,20 @@ def run_head(model: IntegerModel, stream: Tensor) -> dict[str, Tensor]:
 
 
 def run(model: IntegerModel, images: Tensor) -> Trace:
-    """Run pixels uint8 [B, C, H, W] through the network.
+    """Run pixels uint8 [B, C, H, W], or frames of events uint8 [B, T, C, H, W], through the network.
 
     The values of the trace, in the order in which they are computed (i counts the blocks; spikes are uint8, numbers
-    int32): spikes conv1, conv2, conv3, conv4 [T, B, C, H, W]; stream.conv4, stream.conv5 [T, B, D, H, W];
-    blocks.i.input [T, B, D, H, W], blocks.i.qa and blocks.i.ka [T, B, D, n] (counts, int32, where `aggregate` is
-    "spike"), blocks.i.k [T, B, D, H, W], blocks.i.mask [T, B, D], blocks.i.mix [T, B, D, H, W] (numbers where
-    `mix_neuron` is false), blocks.i.stream.proj, blocks.i.mlp_input, blocks.i.fc1 [T, B, hidden, H, W],
-    blocks.i.stream.fc2; head [T, B, D] (counts, int32, where `head` is "rate"); logits [T, B, classes].
+    int32): frames [T, B, C, H, W], where these are the input; spikes conv1, conv2, conv3, conv4 [T, B, C, H, W];
+    stream.conv4, stream.conv5 [T, B, D, H, W]; blocks.i.input [T, B, D, H, W], blocks.i.qa and blocks.i.ka
+    [T, B, D, n] (counts, int32, where `aggregate` is "spike"), blocks.i.k [T, B, D, H, W], blocks.i.mask [T, B, D],
+    blocks.i.mix [T, B, D, H, W] (numbers where `mix_neuron` is false), blocks.i.stream.proj, blocks.i.mlp_input,
+    blocks.i.fc1 [T, B, hidden, H, W], blocks.i.stream.fc2; head [T, B, D] (counts, int32, where `head` is "rate");
+    logits [T, B, classes].
 
-    Raises SaformerError: images of another shape.
+    Raises SaformerError: images of another shape, or frames of other numbers than 0 and 1.
     """
     config = model.config
-    check_images(images, channels=config.in_channels, size=config.image_size)
+    check_images(config, images)
     trace = run_patch_splitting(model, images)
     values, saturations = dict(trace.values), dict(trace.saturations)
     stream = values["stream.conv5"]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from golden.config import ModelConfig
+from golden.config import Input, ModelConfig
 
 
 class LayerKind(StrEnum):
@@ -25,7 +25,7 @@ class Layer:
     -------
     name, kind: "conv1" to "conv5", "blocks.i.q", ".k", ".mix", ".proj", ".fc1", ".fc2", "pool" (the head's neuron)
         and "head" (the classifier).
-    input: name in the trace of what it reads; "pixels" for conv1.
+    input: name in the trace of what it reads; "pixels", which is not there, for conv1 of an image.
     outputs: names in the trace of what it produces.
     inputs, channels: input and output channels.
     kernel: side of the convolution window, 1 for a linear map.
@@ -58,14 +58,16 @@ class Layer:
 
 def _patch_splitting(config: ModelConfig) -> list[Layer]:
     channels = (config.in_channels, *config.stage_channels)
+    pixels = config.input is Input.PIXELS
+    inputs = ("pixels" if pixels else "frames", "conv1", "conv2", "conv3", "conv4")
     layers = []
     for stage in range(1, 6):
         outputs = {4: ("conv4", "stream.conv4"), 5: ("stream.conv5",)}.get(stage, (f"conv{stage}",))
         layers.append(
             Layer(
                 name=f"conv{stage}",
-                kind=LayerKind.PIXEL_CONV if stage == 1 else LayerKind.CONV,
-                input="pixels" if stage == 1 else f"conv{stage - 1}",
+                kind=LayerKind.PIXEL_CONV if stage == 1 and pixels else LayerKind.CONV,
+                input=inputs[stage - 1],
                 outputs=outputs,
                 inputs=channels[stage - 1],
                 channels=channels[stage],

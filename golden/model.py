@@ -4,10 +4,11 @@ Activations are [T, B, C, H, W] throughout; tokens are positions of the [H, W] g
 layers by quantised ones with the same methods. Probes are forward hooks on the neurons and the stream's writes.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from golden.config import Aggregate, Head, ModelConfig
+from golden.config import Aggregate, Head, Input, ModelConfig
 from golden.neuron import Neuron
 
 
@@ -71,7 +72,7 @@ def max_pool(kernel: int) -> nn.MaxPool2d:
 
 
 class SpikePatchSplitting(nn.Module):
-    """Five convolutions from pixels [1, B, C, H, W] to the stream [T, B, D, grid, grid] (eq. 4-5)."""
+    """Five convolutions from pixels [1, B, C, H, W], or frames [T, B, C, H, W], to the stream (eq. 4-5)."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -81,9 +82,9 @@ class SpikePatchSplitting(nn.Module):
             layer = ConvBnLif(inputs=channels[stage - 1], outputs=channels[stage], kernel=3, pool=pool, config=config)
             self.add_module(f"conv{stage}", layer)
 
-    def forward(self, pixels: Tensor, timesteps: int) -> Tensor:
+    def forward(self, steps: Tensor, timesteps: int) -> Tensor:
         # A static image gives the same current at every step: compute it once.
-        current = self.conv1.current(pixels).expand(timesteps, -1, -1, -1, -1)
+        current = self.conv1.current(steps).expand(timesteps, -1, -1, -1, -1)
         current = self.conv4.current(self.conv3(self.conv2(self.conv1.neuron(current))))
         stream = self.conv4.write(None, current)
         return self.conv5.write(stream, self.conv5.current(self.conv4.neuron(current)))
@@ -145,9 +146,10 @@ class Block(nn.Module):
 
 
 class SAFormer(nn.Module):
-    """Pixels [B, C, H, W] (numbers 0 to 255) to logits [T, B, classes].
+    """Pixels [B, C, H, W] (numbers 0 to 255), or frames [B, T, C, H, W] (0 and 1), to logits [T, B, classes].
 
-    Pixels are neither scaled nor centred: conv1's batch norm does both, and zero padding stays the pixel 0.
+    Pixels are neither scaled nor centred: conv1's batch norm does both, and zero padding stays the pixel 0. With fewer
+    `timesteps` than frames, frames that follow each other are merged: a pixel is 1 if it is in any of them.
     """
 
     def __init__(self, config: ModelConfig):
@@ -164,12 +166,19 @@ class SAFormer(nn.Module):
             return self.head_neuron(stream).sum(dim=(-2, -1), keepdim=True)
         return self.head_neuron(stream.sum(dim=(-2, -1), keepdim=True), times=self.config.tokens)
 
-    def forward(self, pixels: Tensor, timesteps: int | None = None) -> Tensor:
-        stream = self.sps(pixels.unsqueeze(0), timesteps or self.config.timesteps)
+    def _steps(self, images: Tensor, timesteps: int) -> Tensor:
+        """What conv1 reads, [1, B, C, H, W] for pixels and [timesteps, B, C, H, W] for frames."""
+        if self.config.input is Input.PIXELS:
+            return images.unsqueeze(0)
+        return torch.stack([frames.amax(dim=1) for frames in images.tensor_split(timesteps, dim=1)])
+
+    def forward(self, images: Tensor, timesteps: int | None = None) -> Tensor:
+        timesteps = timesteps or self.config.timesteps
+        stream = self.sps(self._steps(images, timesteps), timesteps)
         for block in self.blocks:
             stream = block(stream)
         return self.head(self._features(stream))
 
-    def scores(self, pixels: Tensor, timesteps: int | None = None) -> Tensor:
+    def scores(self, images: Tensor, timesteps: int | None = None) -> Tensor:
         """Mean of the logits over time, [B, classes], as real numbers: the input of the loss."""
-        return self.forward(pixels, timesteps).float().mean(dim=0) * self.head.scale
+        return self.forward(images, timesteps).float().mean(dim=0) * self.head.scale

@@ -65,7 +65,7 @@ def run_training(
     Raises SaformerError: images of another shape than the configuration's, fewer images than the plan needs, or a
     checkpoint of another plan.
     """
-    check_images(data.images, channels=plan.config.in_channels, size=plan.config.image_size)
+    check_images(plan.config, data.images)
     training, validation = _split(plan, data)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
@@ -227,7 +227,8 @@ def _train_step(run: _Run, batch: ImageSet, *, total: int) -> float:
 
 
 def _scores(model: SAFormer, stage: Stage, images: Tensor) -> Tensor:
-    pixels = images.float().to(memory_format=torch.channels_last)
+    pixels = images.float()
+    pixels = pixels.to(memory_format=torch.channels_last) if pixels.ndim == 4 else pixels
     # The quantised model counts on exact sums, which bfloat16 does not give.
     with torch.autocast("cpu", torch.bfloat16, enabled=not stage.quantised):
         return model.scores(pixels, stage.timesteps)

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from golden.config import CONFIGS, Aggregate, Head, ModelConfig, Reset, load_config
+from golden.config import CONFIGS, Aggregate, Head, Input, ModelConfig, Reset, load_config
 from golden.errors import SaformerError
 
 
@@ -14,7 +14,8 @@ def test_named_configurations():
     assert (tiny.tokens, tiny.window_tokens, tiny.stage_channels) == (64, 16, (8, 16, 32, 64, 64))
     assert [tiny.stage_side(stage) for stage in range(1, 6)] == [32, 32, 32, 16, 8]
     dvs = load_config("2-256")
-    assert (dvs.timesteps, dvs.in_channels, dvs.tokens) == (16, 2, 256)
+    assert (dvs.input, dvs.timesteps, dvs.in_channels, dvs.tokens) == (Input.EVENTS, 16, 2, 256)
+    assert [config.name for config in CONFIGS.values() if config.input is Input.EVENTS] == ["2-256"]
 
 
 def test_toml(tmp_path):
@@ -44,6 +45,7 @@ def test_toml(tmp_path):
         ({"windows": 2}, "windows must be p \\* p with p dividing the token grid's side 8, not 2"),
         ({"windows": 9}, "windows must be p"),
         ({"aggregate": "both"}, "aggregate must be one of current, spike, not 'both'"),
+        ({"input": "video"}, "input must be one of pixels, events, not 'video'"),
         ({"head": 1}, "head must be one of neuron, rate, not 1"),
         ({"reset": None}, "reset must be one of hard, soft, not None"),
         ({"mix_neuron": 1}, "mix_neuron must be true or false, not 1"),
@@ -68,7 +70,7 @@ def test_bad_files(tmp_path):
     with pytest.raises(SaformerError, match=r"bad\.toml is not a readable TOML file"):
         load_config(path)
     path.write_text("colour = 3")
-    with pytest.raises(SaformerError, match="unknown model setting 'colour'; the settings are name, in_channels"):
+    with pytest.raises(SaformerError, match="unknown model setting 'colour'; the settings are name, input,"):
         load_config(path)
     with pytest.raises(SaformerError, match="has no name"):
         ModelConfig.from_dict({"dim": 8})

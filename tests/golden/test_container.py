@@ -79,7 +79,7 @@ def test_not_a_container(path, tmp_path):
 
 def test_other_version(path):
     rewrite(path, record={"version": 7})
-    with pytest.raises(SaformerError, match="has container version 7, this program reads version 1"):
+    with pytest.raises(SaformerError, match="has container version 7, this program reads version 2"):
         load_container(path)
 
 

@@ -1,5 +1,6 @@
 """Counts against brute force over every spike, tap and output; and the energy that follows from them."""
 
+import dataclasses
 import itertools
 
 import pytest
@@ -10,6 +11,7 @@ from golden.config import CONFIGS
 from golden.counts import count, reach
 from golden.data import fit_images
 from golden.energy import energy, layer_energy, paper_figure
+from golden.errors import SaformerError
 from golden.integer import run
 from golden.layers import LayerKind, layers
 
@@ -32,16 +34,15 @@ def walk(spikes):
     return spikes.nonzero().tolist()
 
 
-def brute_force(layer, config, images, values, chunk_bits):
+def brute_force(layer, config, images, values, parallel):
     """Sops per timestep and events of one layer, by walking over every input."""
     sops, events, steps = [0] * config.timesteps, 0, range(config.timesteps)
     if layer.kind is LayerKind.PIXEL_CONV:
         for image, channel, row, column in itertools.product(*map(range, images.shape)):
             pixel, times = int(images[image, channel, row, column]), reached(layer.side, 3, row, column)
-            sops[0] += pixel.bit_count() * times * layer.channels
-            while pixel:
-                events += times if pixel % 2**chunk_bits else 0
-                pixel >>= chunk_bits
+            for first in steps[::parallel]:
+                sops[first] += pixel.bit_count() * times * layer.channels
+                events += times * sum(pixel >> low & 2**parallel - 1 > 0 for low in range(0, 8, parallel))
     elif layer.kind is LayerKind.MIX and config.dwc:
         mask = values[layer.outputs[0]]
         for step, image, channel, row, column in walk(values[layer.input]):
@@ -50,24 +51,73 @@ def brute_force(layer, config, images, values, chunk_bits):
         x = values[layer.input].reshape(*values[layer.input].shape[:3], layer.side, layer.side)
         for step, _, _, row, column in walk(x):
             sops[step] += reached(layer.side, layer.kernel, row, column) * layer.channels
-        fired = {tuple(index[1:]) for index in walk(x)}
-        events = sum(reached(layer.side, layer.kernel, row, column) for _, _, row, column in fired)
+        fired = {(step // parallel, *place) for step, *place in walk(x)}
+        events = sum(reached(layer.side, layer.kernel, row, column) for *_, row, column in fired)
     return [sops[step] for step in steps], events
 
 
 @pytest.fixture
-def counted(variant, bundled):
-    images = fit_images(bundled.images[:2], channels=variant.in_channels, size=variant.image_size)
+def counted(variant, inputs):
+    images = inputs(variant, 2)
     trace = run(init_model(variant, seed=4), images)
     return variant, images, trace
 
 
-def test_every_layer_against_brute_force(counted):
+@pytest.mark.parametrize("parallel", [None, 2])
+def test_every_layer_against_brute_force(counted, parallel):
     config, images, trace = counted
-    for layer in count(config, images, trace).layers:
-        bits = min(8, config.timesteps)
-        sops, events = brute_force(layer.layer, config, images, trace.values, bits)
+    for layer in count(config, images, trace, parallel=parallel).layers:
+        sops, events = brute_force(layer.layer, config, images, trace.values, parallel or config.timesteps)
         assert (layer.layer.name, layer.sops.tolist(), layer.events) == (layer.layer.name, sops, events)
+
+
+def pooled_by_hand(config, spikes, parallel):
+    """Set bits of the window counts at every timestep, and (window, bit, channel) set in any step of a pass."""
+    kernel, sops, events = config.window_kernel, [0] * config.timesteps, set()
+    windows = itertools.product(range(config.window_side), repeat=2)
+    for row, column in windows:
+        window = spikes[..., row * kernel : (row + 1) * kernel, column * kernel : (column + 1) * kernel]
+        for step, image, channel in itertools.product(*map(range, spikes.shape[:3])):
+            total = int(window[step, image, channel].sum())
+            sops[step] += total.bit_count()
+            bits = [bit for bit in range(8) if total >> bit & 1]
+            events |= {(step // parallel, image, row, column, bit, channel) for bit in bits}
+    return sops, len(events)
+
+
+@pytest.mark.parametrize("parallel", [1, 2, 4])
+@pytest.mark.parametrize("windows", [1, 4, 16])
+def test_pooled_query(small, inputs, parallel, windows):
+    config = dataclasses.replace(small, windows=windows)
+    images = inputs(config, 2)
+    trace = run(init_model(config, seed=4), images)
+    tokens, pooled = (
+        count(config, images, trace, parallel=parallel, pooled_query=choice).layers for choice in (False, True)
+    )
+    changed = [mine.layer.name for mine, its in zip(tokens, pooled, strict=True) if mine.events != its.events]
+    assert changed == ([] if windows == config.tokens else ["blocks.0.q"])
+    query = next(layer for layer in pooled if layer.layer.name == "blocks.0.q")
+    bits, events = pooled_by_hand(config, trace.values["blocks.0.input"], parallel)
+    assert (query.sops.tolist(), query.events) == ([config.dim * number for number in bits], events)
+
+
+def test_pooling_saves_accumulates(bundled):
+    config, images = CONFIGS["tiny"], bundled.images[:3]
+    trace = run(init_model(config, seed=1), images)
+    tokens, pooled = (count(config, images, trace, pooled_query=choice).layers for choice in (False, True))
+    for name in ("blocks.0.q", "blocks.1.q"):
+        before, after = (next(x for x in chosen if x.layer.name == name) for chosen in (tokens, pooled))
+        assert int(after.sops.sum()) < int(before.sops.sum()) / 2
+        assert after.events < before.events / 2
+        assert after.firing_rate == before.firing_rate
+
+
+def test_no_pooled_query_of_aggregated_spikes(small, inputs):
+    config = dataclasses.replace(small, aggregate="spike")
+    images = inputs(config, 1)
+    trace = run(init_model(config, seed=1), images)
+    with pytest.raises(SaformerError, match="a query can be pooled where aggregate is current only"):
+        count(config, images, trace, pooled_query=True)
 
 
 def test_spikes_rates_hits_and_saturations(counted):
@@ -110,9 +160,9 @@ def test_sums_over_images(counted):
 def test_chunks_of_pixels(small, bits):
     images = torch.tensor([0, 1, 16, 255] * 3 * 64, dtype=torch.uint8).reshape(1, 3, 16, 16)
     trace = run(init_model(small, seed=1), images)
-    conv1 = count(small, images, trace, chunk_bits=bits).layers[0]
-    _, events = brute_force(conv1.layer, small, images, trace.values, bits)
-    assert conv1.events == events
+    conv1 = count(small, images, trace, parallel=bits).layers[0]
+    sops, events = brute_force(conv1.layer, small, images, trace.values, bits)
+    assert (conv1.sops.tolist(), conv1.events) == (sops, events)
 
 
 def test_dense_operations_are_those_of_the_paper():
@@ -135,6 +185,16 @@ def test_energy(small, bundled):
     assert sum(part.measured for part in layer_energy(counts)) == pytest.approx(energy(counts).measured)
     # Borders only lose operations.
     assert energy(counts).measured < energy(counts).dense_estimate
+
+
+def test_energy_of_events_has_no_multiplications(small, inputs):
+    config = dataclasses.replace(small, input="events")
+    frames = inputs(config, 2)
+    counts = count(config, frames, run(init_model(config, seed=1), frames))
+    conv1 = counts.layers[0]
+    assert conv1.layer.kind is LayerKind.CONV
+    assert conv1.spikes.tolist() == [int(step.sum()) for step in frames.transpose(0, 1)]
+    assert layer_energy(counts)[0].measured == pytest.approx(0.9 * int(conv1.sops.sum()) / 2 * 1e-9)
 
 
 def test_paper_figures():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from golden.config import CONFIGS
 from golden.data import (
     CLASS_NAMES,
     ENVIRONMENT,
@@ -90,7 +91,7 @@ def test_bundled_images(bundled):
     assert bundled.labels.tolist() == list(range(10)) * 10
     assert len(set(bundled.indices.tolist())) == 100
     assert len(CLASS_NAMES) == 10
-    check_images(bundled.images, channels=3, size=32)
+    check_images(CONFIGS["tiny"], bundled.images)
 
 
 def test_choosing_and_saving(bundled, tmp_path, monkeypatch):

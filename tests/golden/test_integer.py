@@ -1,5 +1,6 @@
 """The integer model: the neuron against exact rationals, every layer against a naive computation, run's contract."""
 
+import dataclasses
 from fractions import Fraction
 
 import numpy as np
@@ -9,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golden.calibrate import init_model
-from golden.config import Reset
-from golden.data import fit_images
+from golden.config import Input, Reset
 from golden.errors import SaformerError
 from golden.integer import (
     IntegerModel,
@@ -21,6 +21,7 @@ from golden.integer import (
     lif,
     lif_step,
     max_pool,
+    pooled_current,
     project,
     run,
     window_sums,
@@ -141,6 +142,27 @@ def test_window_sums():
     assert torch.equal(window_sums(x, 1), x)
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 2**31),
+    side=st.sampled_from([1, 2, 3, 5]),
+    windows=st.integers(1, 3),
+    rate=st.sampled_from([0, 3, 40, 100]),
+)
+def test_pooling_the_input_is_pooling_the_current(seed, side, windows, rate):
+    generator = torch.Generator().manual_seed(seed)
+    layer, grid = _layer(generator, 6, 9), side * windows
+    spikes = (torch.randint(100, (2, 3, 9, grid, grid), generator=generator) < rate).to(torch.uint8)
+    counts = window_sums(spikes, side)
+    expected = window_sums(project(spikes, layer), side)
+    assert torch.equal(pooled_current(counts, layer, tokens=side**2), expected)
+    # The same from the bits of the counts, as the hardware adds them up.
+    planes = [counts >> bit & 1 for bit in range((side**2).bit_length())]
+    bias = side**2 * layer.bias.reshape(-1, 1, 1)
+    sums = sum((project(plane, layer) - layer.bias.reshape(-1, 1, 1)) << bit for bit, plane in enumerate(planes))
+    assert torch.equal(sums + bias, expected)
+
+
 def test_stream_saturates_and_counts():
     stream = torch.tensor([32760, 32760, -32760, 5], dtype=torch.int32).reshape(1, 1, 4, 1, 1)
     x = torch.tensor([7, 8, -5, -1], dtype=torch.int32).reshape(1, 1, 4, 1, 1)
@@ -155,8 +177,8 @@ def test_first_class_wins_a_tie():
     assert Trace(values={"logits": logits[:, :, [1, 2, 0]]}, saturations={}).predictions.tolist() == [0]
 
 
-def test_shapes_and_types(variant, bundled):
-    images = fit_images(bundled.images[:3], channels=variant.in_channels, size=variant.image_size)
+def test_shapes_and_types(variant, inputs):
+    images = inputs(variant, 3)
     trace = run(init_model(variant, seed=1), images)
     t, d, side = variant.timesteps, variant.dim, variant.grid
     assert trace.values["conv1"].shape == (t, 3, d // 8, variant.image_size, variant.image_size)
@@ -165,14 +187,15 @@ def test_shapes_and_types(variant, bundled):
     assert trace.values["blocks.0.mask"].shape == trace.values["head"].shape == (t, 3, d)
     assert trace.values["blocks.0.fc1"].shape == (t, 3, 4 * d, side, side)
     assert trace.logits.shape == (t, 3, variant.classes)
+    assert ("frames" in trace.values) == (variant.input is Input.EVENTS)
     assert {value.dtype for value in trace.values.values()} == {torch.uint8, torch.int32}
     spikes = [value for value in trace.values.values() if value.dtype == torch.uint8]
     assert all(int(value.max()) <= 1 for value in spikes)
     assert all(value.shape == (t, 3) for value in trace.saturations.values())
 
 
-def test_images_do_not_depend_on_each_other(variant, bundled):
-    images = fit_images(bundled.images[:4], channels=variant.in_channels, size=variant.image_size)
+def test_images_do_not_depend_on_each_other(variant, inputs):
+    images = inputs(variant, 4)
     model = init_model(variant, seed=2)
     together = run(model, images)
     for index in range(4):
@@ -186,6 +209,26 @@ def test_wrong_images(small, bundled):
         run(model, bundled.images[:2])
     with pytest.raises(SaformerError, match=r"takes uint8 images .*, not float32 \[1, 3, 16, 16\]"):
         run(model, torch.zeros(1, 3, 16, 16))
+
+
+def test_wrong_frames(small):
+    model = init_model(dataclasses.replace(small, input="events"), seed=1)
+    with pytest.raises(SaformerError, match=r"uint8 frames of shape \[K, 4, 3, 16, 16\], not uint8 \[2, 3, 16, 16\]"):
+        run(model, torch.zeros(2, 3, 16, 16, dtype=torch.uint8))
+    with pytest.raises(SaformerError, match="frames of events hold 0 and 1, not 3"):
+        run(model, torch.full((1, 4, 3, 16, 16), 3, dtype=torch.uint8))
+
+
+def test_equal_frames_are_an_image(small, inputs):
+    # An image of pixels 0 and 1, shown at every timestep, is the same as a static one.
+    model = init_model(small, seed=1)
+    events = IntegerModel(config=dataclasses.replace(small, input="events"), tensors=model.tensors)
+    images = inputs(small, 3) >> 7
+    frames = images.unsqueeze(1).expand(-1, small.timesteps, -1, -1, -1).contiguous()
+    expected = run(model, images)
+    trace = run(events, frames)
+    assert torch.equal(trace.values["frames"], frames.transpose(0, 1))
+    assert all(torch.equal(trace.values[name], expected.values[name]) for name in expected.values)
 
 
 def _changed(model, name, change):

@@ -1,0 +1,184 @@
+"""Recordings in the official N-MNIST layout, their frames, random frames, and models that take them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from golden.calibrate import init_model
+from golden.config import CONFIGS
+from golden.container import digest
+from golden.counts import count
+from golden.data import ENVIRONMENT, NO_LABEL, augment
+from golden.errors import SaformerError
+from golden.evaluate import evaluate
+from golden.events import (
+    find_recordings,
+    frames_of,
+    list_recordings,
+    load_recordings,
+    place_frames,
+    random_frames,
+    read_events,
+)
+from golden.integer import run
+from golden.layers import LayerKind
+from golden.model import SAFormer
+
+EVENTS = dataclasses.replace(CONFIGS["2-256"], name="events", dim=16, depth=1, timesteps=4, image_size=36, windows=9)
+
+
+def packed(events):
+    """The bytes of events (x, y, polarity, microseconds), by the published format."""
+    words = [x << 32 | y << 24 | polarity << 23 | time for x, y, polarity, time in events]
+    return b"".join(word.to_bytes(5, "big") for word in words)
+
+
+def recording(number):
+    """Two hundred events that start late, at random places; the first and the last are known."""
+    rng = np.random.default_rng(number)
+    times = np.sort(rng.integers(1000, 300_000, 200))
+    places = rng.integers(0, 34, (200, 2))
+    events = [(int(x), int(y), int(rng.integers(2)), int(t)) for (x, y), t in zip(places, times, strict=True)]
+    return [(33, 0, 1, 700), *events, (0, 33, 0, 300_000)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three test recordings of every digit but the 7, which has two, in the official layout."""
+    number = 60_000
+    for digit in range(10):
+        place = tmp_path / "nmnist" / "Test" / str(digit)
+        place.mkdir(parents=True)
+        for _ in range(2 if digit == 7 else 3):
+            number += 1
+            (place / f"{number}.bin").write_bytes(packed(recording(number)))
+    return tmp_path
+
+
+def test_format(tmp_path):
+    path = tmp_path / "one.bin"
+    path.write_bytes(bytes([3, 33, 0x80 | 0x12, 0x34, 0x56, 33, 4, 0x7F, 0xFF, 0xFF]))
+    assert read_events(path).tolist() == [[3, 33, 1, 0x123456], [33, 4, 0, 2**23 - 1]]
+
+
+def test_time_overflows(tmp_path):
+    path = tmp_path / "one.bin"
+    path.write_bytes(packed([(1, 1, 0, 8000), (0, 240, 0, 0), (2, 2, 1, 5), (0, 240, 0, 0), (3, 3, 0, 9)]))
+    assert read_events(path).tolist() == [[1, 1, 0, 8000], [2, 2, 1, 5 + 2**13], [3, 3, 0, 9 + 2**14]]
+
+
+def test_damaged_recordings(tmp_path):
+    path = tmp_path / "one.bin"
+    for content in (b"", b"1234", packed([(34, 0, 0, 1)]), packed([(0, 34, 0, 1)]), packed([(0, 240, 0, 1)])):
+        path.write_bytes(content)
+        with pytest.raises(SaformerError, match=r"is not an N-MNIST recording .*: download Train.zip and Test.zip"):
+            read_events(path)
+    with pytest.raises(SaformerError, match=r"cannot read .*none.bin .*: download Train.zip"):
+        read_events(tmp_path / "none.bin")
+
+
+@pytest.mark.parametrize("timesteps", [1, 3, 4, 16])
+def test_frames_by_hand(timesteps):
+    events = recording(1)
+    expected = np.zeros((timesteps, 2, 34, 34), int)
+    for x, y, polarity, time in events:
+        expected[(time - 700) * timesteps // (300_000 - 700 + 1), polarity, y, x] = 1
+    frames = frames_of(np.array(events), timesteps=timesteps)
+    assert frames.dtype == torch.uint8
+    assert np.array_equal(frames.numpy(), expected)
+    assert frames[0, 1, 0, 33] == frames[-1, 0, 33, 0] == 1
+
+
+def test_place_frames():
+    frames = torch.ones(3, 2, 34, 34, dtype=torch.uint8)
+    placed = place_frames(frames, size=64)
+    assert placed.shape == (3, 2, 64, 64)
+    assert torch.equal(placed[..., 15:49, 15:49], frames)
+    assert placed.sum() == frames.sum()
+    assert place_frames(frames, size=37)[0, 0, 1:35, 1:35].all()
+    assert torch.equal(place_frames(frames, size=34), frames)
+    with pytest.raises(SaformerError, match=r"34 x 34 pixels do not fit a model of 32 x 32; .* at least 34"):
+        place_frames(frames, size=32)
+
+
+def test_recordings(folder, monkeypatch):
+    files = list_recordings("test", folder)
+    assert [digit for _path, digit in files] == [*range(10), *range(10), *(digit for digit in range(10) if digit != 7)]
+    chosen = load_recordings(EVENTS, "test", folder / "nmnist", first=10, count=3)
+    assert chosen.labels.tolist() == [0, 1, 2]
+    assert chosen.indices.tolist() == [60_002, 60_005, 60_008]
+    expected = place_frames(frames_of(np.array(recording(60_005)), timesteps=4), size=36)
+    assert torch.equal(chosen.images[1], expected)
+    monkeypatch.setenv(ENVIRONMENT, str(folder))
+    assert find_recordings() == folder / "nmnist"
+    assert len(load_recordings(EVENTS, "test")) == 29
+
+
+def test_missing_recordings(folder, tmp_path, monkeypatch):
+    monkeypatch.delenv(ENVIRONMENT, raising=False)
+    where = "download Train.zip and Test.zip of N-MNIST from https://www.garrickorchard.com/datasets/n-mnist"
+    with pytest.raises(SaformerError, match=f"no N-MNIST data given: {where}"):
+        list_recordings("test")
+    with pytest.raises(SaformerError, match=f"no N-MNIST data in .*: {where}"):
+        list_recordings("test", tmp_path / "elsewhere")
+    with pytest.raises(SaformerError, match=f"no recordings in .*Train: {where}"):
+        list_recordings("train", folder)
+    with pytest.raises(SaformerError, match="split must be one of train, test, not 'dev'"):
+        list_recordings("dev", folder)
+    with pytest.raises(SaformerError, match=r"3 images from number 28 on .* has 29; ask for fewer"):
+        load_recordings(EVENTS, "test", folder, first=28, count=3)
+    for wrong in (CONFIGS["tiny"], dataclasses.replace(EVENTS, in_channels=3)):
+        with pytest.raises(SaformerError, match="recordings have two polarities: the model must have input = events"):
+            load_recordings(wrong, "test", folder)
+
+
+def test_random_frames():
+    frames = random_frames(EVENTS, 3, seed=5)
+    assert frames.images.shape == (3, 4, 2, 36, 36)
+    assert frames.labels.tolist() == [NO_LABEL] * 3
+    assert 0.09 < float(frames.images.float().mean()) < 0.11
+    assert torch.equal(frames.images[1:], random_frames(EVENTS, 2, seed=5, first=1).images)
+    assert not torch.equal(frames.images, random_frames(EVENTS, 3, seed=6).images)
+
+
+def test_calibration(folder):
+    recordings = load_recordings(EVENTS, "test", folder).images
+    assert digest(EVENTS, init_model(EVENTS, seed=1).tensors) == digest(
+        EVENTS, init_model(EVENTS, seed=1, images=random_frames(EVENTS, 8).images).tensors
+    )
+    for frames in (random_frames(EVENTS, 4, first=50).images, recordings[8:]):
+        images = None if frames.float().mean() > 0.09 else recordings
+        model = init_model(EVENTS, seed=1, images=images)
+        for layer in count(EVENTS, frames, run(model, frames)).layers[1:-2]:
+            if layer.layer.kind is not LayerKind.MIX:
+                assert 0.02 < layer.firing_rate < 0.5, layer.layer.name
+    with pytest.raises(SaformerError, match=r"frames of shape \[K, 4, 2, 36, 36\]"):
+        init_model(EVENTS, seed=1, images=recordings[:, :3])
+
+
+def test_figures_without_labels():
+    frames = random_frames(EVENTS, 3)
+    result = evaluate(init_model(EVENTS, seed=1), frames.images, frames.labels, batch=2)
+    assert result["accuracy"] is None
+    assert result["layers"][0]["firing_rate"] == pytest.approx(float(frames.images.float().mean()))
+
+
+def test_fewer_timesteps_merge_frames():
+    config = dataclasses.replace(EVENTS, timesteps=5)
+    frames = random_frames(config, 2).images
+    model = SAFormer(config).eval()
+    merged = torch.stack([frames[:, :3].amax(dim=1), frames[:, 3:].amax(dim=1)], dim=1)
+    with torch.no_grad():
+        expected = SAFormer.forward(model, merged.float(), 2)
+        assert torch.equal(model(frames.float(), 2), expected)
+        assert model(frames.float()).shape == (5, 2, 11)
+
+
+def test_frames_are_augmented_together():
+    frames = random_frames(EVENTS, 3).images
+    result = augment(frames, generator=torch.Generator().manual_seed(2))
+    assert result.shape == frames.shape
+    flat = augment(frames.flatten(1, 2), generator=torch.Generator().manual_seed(2))
+    assert torch.equal(result.flatten(1, 2), flat)
