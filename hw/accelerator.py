@@ -1,23 +1,31 @@
-"""The accelerator: memories, engine, attention and neurons around one sequencer."""
+"""The accelerator: memories, engine, mixing unit, attention and neurons around one sequencer."""
+
+from dataclasses import dataclass
 
 from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.attention import AttentionUnit
+from hw.axi import read_signature
 from hw.beats import currents_layout, spikes_layout, stream_layout, write_layout
 from hw.config import HardwareConfig
 from hw.counters import REPORT, Counter, CounterBank
 from hw.depthwise import MixUnit
 from hw.engine import Engine
-from hw.loader import PixelLoader, ProgramLoader
+from hw.loader import PixelLoader, ProgramLoader, item_bits
 from hw.memory import SyncMemory
 from hw.neuron_path import NeuronPath
 from hw.program import ADDRESS, Kind, Memory, memory_shapes
+from hw.query_pool import QueryPool
 from hw.sequencer import Sequencer
 from hw.spike_memory import SpikeMemory
 from hw.stream_pool import StreamPool
 from hw.tally import TALLIED
+from hw.weights import WeightReader
+
+OWED_BITS = 10
+"""Width of the count of bus words that arrive between two layers."""
 
 
 def traced(payload: data.Layout) -> stream.Signature:
@@ -25,23 +33,67 @@ def traced(payload: data.Layout) -> stream.Signature:
     return stream.Signature(data.StructLayout({"layer": 8, "address": ADDRESS, "data": payload}), always_ready=True)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Units:
+    """The parts of an accelerator."""
+
+    sequencer: Sequencer
+    loader: ProgramLoader
+    image: PixelLoader
+    reader: WeightReader
+    engine: Engine
+    mix: MixUnit
+    pool: StreamPool
+    neurons: NeuronPath
+    attention: AttentionUnit
+    counts: QueryPool
+    spikes: SpikeMemory
+
+    @classmethod
+    def build(cls, m: Module, config: HardwareConfig) -> "_Units":
+        """Make every part a submodule."""
+        spacing = NeuronPath.state_spacing(config)
+        units = cls(
+            sequencer=Sequencer(config=config),
+            loader=ProgramLoader(config=config),
+            image=PixelLoader(config=config),
+            reader=WeightReader(config=config),
+            engine=Engine(config=config, state_spacing=spacing),
+            mix=MixUnit(config=config, state_spacing=spacing),
+            pool=StreamPool(config=config),
+            neurons=NeuronPath(config=config),
+            attention=AttentionUnit(config=config),
+            counts=QueryPool(config=config),
+            spikes=SpikeMemory(config=config),
+        )
+        for name, unit in vars(units).items():
+            m.submodules[name] = unit
+        return units
+
+
 class Accelerator(wiring.Component):
     """Runs a whole network from pixels to logits.
 
-    Load a program, send ``start`` and the pixels of an image; every ``start`` runs the program once.
+    Load a program, put its weights into external memory, send ``start`` and the pixels of an image; every ``start``
+    runs the program once.
 
     Members
     -------
     program : In(stream of 32 bits), `hw.program.Program.words`; only while not busy
-    pixels : In(stream of 8 bits), the image in raster order, the channels of a pixel together
+    bus : Out(`hw.axi.read_signature`), external memory: `hw.program.Program.weights`, row after row, each read once
+    weight_base : In(32), byte address of the weights there
+    pixels : In(stream), the image in raster order, the channels of a position together; bytes, or for a network with
+        event input spike patterns of ``timesteps`` bits, pass after pass
     start : In(1), run the program; ignored while busy
     busy : Out(1), done : Out(1) a pulse at the end
+    layer : Out(8), the number of the layer
     logits : Out(stream, always ready), beats of the classifier's currents, ``data[class][timestep]``
     counters : Out(stream, always ready), every counter of a layer at its end
     trace_spikes : Out(trace), beats written to spike memory, with their absolute address
+    trace_mixed : Out(trace), those of the mixing unit, with the number of the layer that wrote the keys
     trace_windows : Out(trace), aggregated queries and keys, address relative to their map
     trace_stream : Out(trace), beats written to the residual stream
-    trace_mask : Out(trace), beats of the attention mask, address the channel beat
+    trace_mask : Out(trace), beats of the attention mask
 
     The traces cost nothing where they are not connected. Latency: data dependent, see ``Counter.CYCLES``.
     """
@@ -52,13 +104,17 @@ class Accelerator(wiring.Component):
         super().__init__(
             {
                 "program": In(stream.Signature(32)),
-                "pixels": In(stream.Signature(8)),
+                "bus": Out(read_signature(config)),
+                "weight_base": In(32),
+                "pixels": In(stream.Signature(item_bits(config))),
                 "start": In(1),
                 "busy": Out(1),
                 "done": Out(1),
+                "layer": Out(8),
                 "logits": Out(stream.Signature(write_layout(currents_layout(config)), always_ready=True)),
                 "counters": Out(stream.Signature(REPORT, always_ready=True)),
                 "trace_spikes": Out(traced(spikes)),
+                "trace_mixed": Out(traced(spikes)),
                 "trace_windows": Out(traced(spikes)),
                 "trace_stream": Out(traced(stream_layout(config))),
                 "trace_mask": Out(traced(spikes)),
@@ -67,145 +123,168 @@ class Accelerator(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config = self.config
-        m.submodules.sequencer = sequencer = Sequencer(config=config)
-        m.submodules.loader = loader = ProgramLoader(config=config)
-        m.submodules.image = image = PixelLoader(config=config)
-        m.submodules.engine = engine = Engine(config=config)
-        m.submodules.mix = mix = MixUnit(config=config)
-        m.submodules.pool = pool = StreamPool(config=config)
-        m.submodules.neurons = neurons = NeuronPath(config=config)
-        m.submodules.attention = attention = AttentionUnit(config=config)
-        connect(m, flipped(self.program), loader.words)
-        connect(m, flipped(self.pixels), image.pixels)
-        connect(m, neurons.query, attention.query)
-        connect(m, neurons.key, attention.key)
-        connect(m, neurons.logits, flipped(self.logits))
-
-        self._control(m, sequencer, image, engine, mix, pool, neurons, attention)
-        self._currents(m, neurons, engine, mix, pool)
-        spikes = self._memories(m, sequencer, loader, image, engine, mix, pool, neurons, attention)
-        self._count(m, sequencer, spikes, engine, mix, pool, neurons, attention)
-        for trace, *sources in (
-            (self.trace_spikes, spikes.write),
-            (self.trace_windows, neurons.query, neurons.key),
-            (self.trace_stream, neurons.stream_write),
-            (self.trace_mask, attention.trace),
-        ):
-            m.d.comb += trace.payload.layer.eq(sequencer.number)
-            for source in sources:
-                with m.If(source.valid):
-                    m.d.comb += [
-                        trace.valid.eq(1),
-                        trace.payload.address.eq(source.payload.address),
-                        trace.payload.data.eq(source.payload.data),
-                    ]
+        units = _Units.build(m, self.config)
+        connect(m, flipped(self.program), units.loader.words)
+        connect(m, flipped(self.pixels), units.image.pixels)
+        connect(m, units.reader.bus, flipped(self.bus))
+        connect(m, units.reader.fill, units.engine.fill)
+        connect(m, units.neurons.query, units.attention.query)
+        connect(m, units.neurons.key, units.attention.key)
+        connect(m, units.neurons.logits, flipped(self.logits))
+        self._control(m, units)
+        self._background(m, units)
+        self._currents(m, units)
+        self._spikes(m, units)
+        self._memories(m, units)
+        self._count(m, units)
+        self._trace(m, units)
         return m
 
-    def _control(self, m, sequencer, image, engine, mix, pool, neurons, attention):
-        """Start the unit of the layer's kind, and hand every unit its part of the descriptor."""
-        layer = sequencer.layer
-        sources = {Kind.LOAD: image, Kind.EVENT: engine, Kind.MIX: mix, Kind.POOL: pool}
+    def _control(self, m, units):
+        """Start the unit of the layer's kind, and hand every unit the descriptor."""
+        sequencer, layer = units.sequencer, units.sequencer.layer
         running = Signal()
         m.d.sync += running.eq(sequencer.running)
-        for kind, unit in sources.items():
-            m.d.comb += unit.start.eq(sequencer.begin & (layer.kind == kind))
-        idle = ~Cat(image.busy, mix.busy, pool.busy).any()
+        for kind, unit in {Kind.LOAD: units.image, Kind.EVENT: units.engine, Kind.POOL: units.pool}.items():
+            m.d.comb += [unit.start.eq(sequencer.begin & (layer.kind == kind)), unit.layer.eq(layer)]
+        idle = ~(units.image.busy | units.pool.busy)
+        behind = Cat(units.neurons.busy, units.attention.busy, units.counts.busy)
         m.d.comb += [
             self.busy.eq(sequencer.busy),
             self.done.eq(sequencer.done),
+            self.layer.eq(sequencer.number),
             sequencer.start.eq(self.start),
-            sequencer.finished.eq(Mux(layer.kind == Kind.EVENT, engine.done, running & idle)),
-            sequencer.settled.eq(~Cat(neurons.busy, attention.busy).any()),
-            image.layer.eq(layer),
-            engine.layer.eq(layer),
-            mix.input_base.eq(layer.input_base),
-            mix.channel_beats.eq(layer.output_beats),
-            mix.width.eq(layer.width),
-            mix.height.eq(layer.height),
-            mix.tap_base.eq(layer.tap_base),
-            mix.params.eq(layer.position_params),
-            pool.tokens.eq(layer.tokens),
-            pool.channel_beats.eq(layer.output_beats),
-            pool.params.eq(layer.position_params),
-            neurons.output_base.eq(layer.output_base),
-            neurons.step_mask.eq(layer.step_mask),
-            attention.mask_threshold.eq(layer.mask_threshold),
+            sequencer.finished.eq(Mux(layer.kind == Kind.EVENT, units.engine.done, running & idle)),
+            sequencer.settled.eq(~behind.any()),
+            units.reader.start.eq(self.start & ~sequencer.busy),
+            units.reader.rows.eq(units.loader.rows),
+            units.reader.base.eq(self.weight_base),
+            units.reader.release.eq(units.engine.release),
+            units.reader.release_rows.eq(layer.weight_rows),
+            units.engine.rows_ready.eq(units.reader.rows_ready),
+            units.pool.hold.eq(units.neurons.busy),
+            units.neurons.output_base.eq(layer.output_base),
+            units.neurons.step_mask.eq(layer.step_mask),
+            units.neurons.last_pass.eq(layer.last_pass),
+            units.attention.mask_threshold.eq(layer.mask_threshold),
+            units.attention.last_pass.eq(layer.last_pass),
+            units.counts.enable.eq(layer.counted),
+            units.counts.base.eq(layer.count_base),
+            units.counts.plane.eq(layer.count_plane),
+            units.counts.last_plane.eq(layer.last_plane),
         ]
 
-    def _currents(self, m, neurons, engine, mix, pool):
-        """One source at a time sends currents: layers do not overlap."""
-        payload = engine.currents.payload.as_value()
-        for unit in (mix, pool):
-            payload = Mux(unit.o.valid, unit.o.payload.as_value(), payload)
+    def _background(self, m, units):
+        """Let the mixing unit follow the keys, where it is in nobody's way, and the projection follow it."""
+        sequencer, layer, engine, mix = units.sequencer, units.sequencer.layer, units.engine, units.mix
+        written = units.neurons.spikes
+        mixed = Signal(16)  # positions that the projection has not begun
+        ready = units.neurons.mixed & written.valid & written.payload.last
+        m.d.sync += mixed.eq(mixed + ready - (engine.begun & layer.awaits_mix))
         m.d.comb += [
-            neurons.i.valid.eq(engine.currents.valid | mix.o.valid | pool.o.valid),
-            neurons.i.payload.as_value().eq(payload),
+            mix.layer.eq(layer),
+            mix.configure.eq(sequencer.begin & layer.mixed),
+            mix.group.eq(units.attention.complete),
+            mix.enable.eq(sequencer.active & ~engine.currents.valid & ~engine.spike_enable),
+            engine.hold.eq(layer.awaits_mix & (mixed == 0)),
+        ]
+        with m.If(mix.configure):
+            m.d.sync += mixed.eq(0)
+
+    def _currents(self, m, units):
+        """The engine goes before the mixing unit, which waits; the pool runs alone."""
+        engine, mix, pool = units.engine.currents, units.mix.o, units.pool.o
+        payload = Mux(engine.valid, engine.payload.as_value(), mix.payload.as_value())
+        m.d.comb += [
+            units.neurons.i.valid.eq(engine.valid | (mix.valid & units.mix.enable) | pool.valid),
+            units.neurons.i.payload.as_value().eq(Mux(pool.valid, pool.payload.as_value(), payload)),
         ]
 
-    def _memories(self, m, sequencer, loader, image, engine, mix, pool, neurons, attention):
-        """Connect the memories to those who write and read them; return the spike memory."""
-        config = self.config
+    def _spikes(self, m, units):
+        """Connect spike memory to those who write and read it."""
+        image, neurons, counts, memory = units.image.write, units.neurons.spikes, units.counts, units.spikes
+        m.d.comb += [
+            counts.i.valid.eq(neurons.valid & ~units.neurons.mixed),
+            counts.i.payload.eq(neurons.payload),
+            counts.o.ready.eq(~neurons.valid),
+            memory.write.valid.eq(image.valid | neurons.valid | counts.o.valid),
+            memory.enable.eq(units.engine.spike_enable),
+            memory.address.eq(units.engine.spike_address),
+            units.engine.spike_data.eq(memory.data),
+            memory.beat_enable.eq(units.mix.spike_enable),
+            memory.beat_address.eq(units.mix.spike_address),
+            units.mix.spike_data.eq(memory.beat_data),
+        ]
+        for field in ("address", "data"):
+            value = Mux(image.valid, Value.cast(image.payload[field]), Value.cast(counts.o.payload[field]))
+            value = Mux(neurons.valid, Value.cast(neurons.payload[field]), value)
+            m.d.comb += Value.cast(memory.write.payload[field]).eq(value)
+
+    def _memories(self, m, units):
+        """Connect the other memories to those who fill and read them."""
+        neurons, mix, pool = units.neurons, units.mix, units.pool
         memories = {}
-        for memory, (width, depth) in memory_shapes(config).items():
+        for memory, (width, depth) in memory_shapes(self.config).items():
             m.submodules[memory.name.lower()] = memories[memory] = SyncMemory(width=width, depth=depth)
-            connect(m, getattr(loader, memory.name.lower()), memories[memory].write)
-        stream_bits = stream_layout(config).size
-        m.submodules.stream = stream_memory = SyncMemory(width=stream_bits, depth=config.stream_depth)
-        m.submodules.spikes = spikes = SpikeMemory(config=config)
+            connect(m, getattr(units.loader, memory.name.lower()), memories[memory].write)
+        stream_bits = stream_layout(self.config).size
+        m.submodules.stream = memories["stream"] = SyncMemory(width=stream_bits, depth=self.config.stream_depth)
+        stream_address = Mux(pool.busy, pool.stream_address, neurons.stream_address)
         readers = (
-            (memories[Memory.DESCRIPTORS], 1, sequencer.address, sequencer.data),
-            (memories[Memory.WEIGHTS], engine.weight_enable, engine.weight_address, engine.weight_data),
-            (memories[Memory.PARAMS], 1, neurons.params_address, neurons.params_data),
-            (memories[Memory.TAPS], 1, mix.tap_address, mix.tap_data),
-            (stream_memory, 1, Mux(pool.busy, pool.stream_address, neurons.stream_address), neurons.stream_data),
+            (Memory.DESCRIPTORS, 1, units.sequencer.address, units.sequencer.data),
+            (Memory.PARAMS, 1, neurons.params_address, neurons.params_data),
+            (Memory.TAPS, mix.tap_enable, mix.tap_address, mix.tap_data),
+            ("stream", 1, stream_address, neurons.stream_data),
         )
-        for memory, enable, address, result in readers:
-            m.d.comb += [memory.enable.eq(enable), memory.address.eq(address)]
-            m.d.comb += Value.cast(result).eq(memory.data)
+        for name, enable, address, result in readers:
+            m.d.comb += [memories[name].enable.eq(enable), memories[name].address.eq(address)]
+            m.d.comb += Value.cast(result).eq(memories[name].data)
+        write = memories["stream"].write
         m.d.comb += [
-            pool.stream_data.as_value().eq(stream_memory.data),
-            stream_memory.write.valid.eq(neurons.stream_write.valid),
-            stream_memory.write.payload.address.eq(neurons.stream_write.payload.address),
-            stream_memory.write.payload.data.eq(neurons.stream_write.payload.data.as_value()),
-            spikes.write.valid.eq(image.write.valid | neurons.spikes.valid),
-            spikes.write.payload.eq(
-                Mux(image.write.valid, image.write.payload.as_value(), neurons.spikes.payload.as_value())
-            ),
-            spikes.enable.eq(engine.spike_enable),
-            spikes.address.eq(engine.spike_address),
-            engine.spike_data.eq(spikes.data),
-            spikes.beat_enable.eq(mix.spike_enable),
-            spikes.beat_address.eq(mix.spike_address),
-            mix.spike_data.eq(spikes.beat_data),
-            attention.mask_address.eq(mix.mask_address),
-            mix.mask_data.eq(attention.mask_data),
+            pool.stream_data.as_value().eq(memories["stream"].data),
+            write.valid.eq(neurons.stream_write.valid),
+            write.payload.address.eq(neurons.stream_write.payload.address),
+            write.payload.data.eq(neurons.stream_write.payload.data.as_value()),
+            units.attention.mask_enable.eq(mix.mask_enable),
+            units.attention.mask_channel.eq(mix.mask_channel),
+            units.attention.mask_pass.eq(mix.mask_pass),
+            mix.mask_data.eq(units.attention.mask_data),
         ]
-        return spikes
 
-    def _count(self, m, sequencer, spikes, engine, mix, pool, neurons, attention):
+    def _count(self, m, units):
         """Gather what every unit says of this cycle."""
-        config = self.config
-        beat = config.beat_channels * config.timesteps
-        # An event adds at most to every accumulator; a mixed beat has nine taps and the mask for every spike.
-        largest = max(config.lanes * config.timesteps, 10 * beat)
-        m.submodules.counters = bank = CounterBank(increment_bits=largest.bit_length())
-        layer = sequencer.layer
+        sequencer, engine, mix = units.sequencer, units.engine, units.mix
+        widths = {counter: engine.tally[counter.name].shape().width for counter in TALLIED} | {
+            Counter.HITS: len(units.attention.hits),
+            Counter.SATURATIONS: len(units.neurons.saturations),
+            Counter.BUS_WORDS: OWED_BITS,
+            Counter.MIX_SOPS: len(mix.sops),
+        }
+        m.submodules.counters = bank = CounterBank(widths=widths)
+        # Words arrive between layers too; the next layer counts them.
+        owed = Signal(OWED_BITS)
+        m.d.sync += owed.eq(Mux(sequencer.running, 0, owed) + units.reader.words)
         tally = {counter: engine.tally[counter.name] for counter in TALLIED}
-        tally[Counter.IDLE] = tally[Counter.IDLE] & (layer.kind == Kind.EVENT)
+        events = sequencer.layer.kind == Kind.EVENT
+        tally[Counter.IDLE] = tally[Counter.IDLE] & events
+        mixed, written = units.neurons.mixed, units.spikes.write.valid
         increments = {
             **tally,
             Counter.CYCLES: 1,
-            Counter.SOPS: tally[Counter.SOPS] + mix.sops,
-            Counter.SPIKE_READS: engine.spike_enable | mix.spike_enable,
-            Counter.SPIKE_WRITES: spikes.write.valid,
-            Counter.STREAM_READS: neurons.stream_read | pool.stream_read,
-            Counter.STREAM_WRITES: neurons.stream_write.valid,
-            Counter.HITS: attention.hits,
-            Counter.SATURATIONS: neurons.saturations,
+            Counter.SPIKE_READS: engine.spike_enable,
+            Counter.SPIKE_WRITES: written & ~mixed,
+            Counter.STREAM_READS: units.neurons.stream_read | units.pool.stream_read,
+            Counter.STREAM_WRITES: units.neurons.stream_write.valid,
+            Counter.HITS: units.attention.hits,
+            Counter.SATURATIONS: units.neurons.saturations,
+            Counter.WAITING: tally[Counter.IDLE] & engine.waiting,
+            Counter.BUS_WORDS: owed,
+            Counter.MIX_SOPS: mix.sops,
+            Counter.MIX_READS: mix.spike_enable,
+            Counter.MIX_WRITES: written & mixed,
         }
         for counter, increment in increments.items():
-            m.d.comb += bank.increments[counter].eq(Mux(sequencer.running, increment, 0))
+            m.d.comb += bank.increments[counter.name].eq(Mux(sequencer.running, increment, 0))
         m.d.comb += [
             bank.clear.eq(sequencer.begin),
             bank.report.eq(sequencer.report),
@@ -213,3 +292,25 @@ class Accelerator(wiring.Component):
             sequencer.reported.eq(~bank.busy),
         ]
         connect(m, bank.values, flipped(self.counters))
+
+    def _trace(self, m, units):
+        """Show every beat that is written; keys are written before what is mixed of them, maybe in an earlier layer."""
+        neurons, spikes, number = units.neurons, units.spikes.write, units.sequencer.number
+        keys = Signal.like(number)
+        with m.If(units.mix.configure):
+            m.d.sync += keys.eq(number)
+        for trace, layer, *sources in (
+            (self.trace_spikes, number, (spikes.valid & ~neurons.mixed, spikes.payload)),
+            (self.trace_mixed, keys, (spikes.valid & neurons.mixed, spikes.payload)),
+            (self.trace_windows, number, *((port.valid, port.payload) for port in (neurons.query, neurons.key))),
+            (self.trace_stream, number, (neurons.stream_write.valid, neurons.stream_write.payload)),
+            (self.trace_mask, number, (units.attention.trace.valid, units.attention.trace.payload)),
+        ):
+            m.d.comb += trace.payload.layer.eq(layer)
+            for valid, payload in sources:
+                with m.If(valid):
+                    m.d.comb += [
+                        trace.valid.eq(1),
+                        trace.payload.address.eq(payload.address),
+                        trace.payload.data.eq(payload.data),
+                    ]

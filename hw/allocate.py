@@ -8,7 +8,7 @@ from hw.schedule import Map, Step
 
 def map_beats(spikes: Map, config: HardwareConfig) -> int:
     """Beats of a map in spike memory; every position has whole beats."""
-    return spikes.planes * spikes.positions * channel_beats(spikes.channels, config)
+    return spikes.planes * spikes.passes * spikes.positions * channel_beats(spikes.channels, config)
 
 
 def channel_beats(channels: int, config: HardwareConfig) -> int:
@@ -22,28 +22,27 @@ def allocate(steps: Sequence[Step], config: HardwareConfig) -> dict[str, int]:
     bases: dict[str, int] = {}
     placed: list[tuple[int, int, int]] = []  # base, end, last use
     for step_number, step in enumerate(steps):
-        if step.writes is None:
-            continue
-        size = -(-map_beats(step.writes, config) // config.word_beats) * config.word_beats
-        # A step reads its input while it writes its output, so what it reads last is still in the way.
-        taken = sorted((base, end) for base, end, last in placed if last >= step_number)
-        base = _first_gap(taken, size)
-        bases[step.writes.name] = base
-        placed.append((base, base + size, lives[step.writes.name]))
+        for written in step.written:
+            size = -(-map_beats(written, config) // config.word_beats) * config.word_beats
+            # A step reads its input while it writes its output, so what it reads last is still in the way.
+            taken = sorted((base, end) for base, end, last in placed if last >= step_number)
+            base = _first_gap(taken, size)
+            bases[written.name] = base
+            placed.append((base, base + size, lives[written.name]))
     return bases
 
 
 def spike_words(steps: Sequence[Step], bases: dict[str, int], config: HardwareConfig) -> int:
     """Words of spike memory that an allocation needs."""
-    ends = [bases[step.writes.name] + map_beats(step.writes, config) for step in steps if step.writes is not None]
+    ends = [bases[written.name] + map_beats(written, config) for step in steps for written in step.written]
     return -(-max(ends) // config.word_beats)
 
 
 def _lifetimes(steps: Sequence[Step]) -> dict[str, int]:
-    """The number of the last step that reads or writes each map."""
+    """The number of the last step that needs each map."""
     lives = {}
     for number, step in enumerate(steps):
-        lives |= {spikes.name: number for spikes in (step.writes, step.reads) if spikes is not None}
+        lives |= {spikes.name: number for spikes in step.needed}
     return lives
 
 

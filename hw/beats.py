@@ -6,10 +6,16 @@ from amaranth.lib import data
 from hw.config import STREAM_BITS, HardwareConfig
 from hw.program import ADDRESS
 
-CHANNEL = unsigned(8)
+CHANNEL = unsigned(12)
 """Channel beat within a map."""
 
-TARGET = unsigned(3)
+PASS = unsigned(4)
+"""A pass: as many timesteps as the hardware has in parallel."""
+
+STATE = unsigned(16)
+"""Beat of the neuron state that is carried from pass to pass."""
+
+TARGET = unsigned(4)
 """A `hw.program.Target`."""
 
 
@@ -36,20 +42,28 @@ def stream_layout(config: HardwareConfig) -> data.ArrayLayout:
 def current_layout(config: HardwareConfig) -> data.StructLayout:
     """One beat of currents on its way to the neurons.
 
-    ``params`` is its beat in parameter memory, ``address`` its beat relative to the output map, ``channel`` the channel
-    beat; ``first`` and ``last`` mark the first and last tile of the map.
+    ``params`` is its beat in parameter memory, ``address`` its beat relative to the output map (absolute for
+    `Target.MIX`), ``channel`` the channel beat; ``first`` and ``last`` mark the first and last tile of the map (for
+    `Target.MIX`, ``last`` marks the last beat of a position and pass in the last group). ``pass_number`` is the pass,
+    ``state`` the beat of carried neuron state. ``open`` and ``close`` mark the first and last position of a tile, whose
+    own beat is ``tile``, relative to the map of tiles, and ``beat`` the beat within the group.
     """
-    return data.StructLayout(
-        {
-            "currents": currents_layout(config),
-            "target": TARGET,
-            "params": unsigned(16),
-            "address": ADDRESS,
-            "channel": CHANNEL,
-            "first": 1,
-            "last": 1,
-        }
-    )
+    return data.StructLayout({"currents": currents_layout(config), "target": TARGET, "params": unsigned(16)} | ROUTE)
+
+
+ROUTE = {
+    "address": ADDRESS,
+    "channel": CHANNEL,
+    "first": 1,
+    "last": 1,
+    "pass_number": PASS,
+    "state": STATE,
+    "open": 1,
+    "close": 1,
+    "tile": ADDRESS,
+    "beat": unsigned(8),
+}
+"""Fields that accompany a beat from the engine to where it is written; see `current_layout`."""
 
 
 def write_layout(payload: data.Layout) -> data.StructLayout:
@@ -57,11 +71,15 @@ def write_layout(payload: data.Layout) -> data.StructLayout:
     return data.StructLayout({"address": ADDRESS, "data": payload})
 
 
-def key_layout(config: HardwareConfig) -> data.StructLayout:
-    """A beat of aggregated keys for the attention unit; the fields are those of `current_layout`."""
-    return data.StructLayout(
-        {"address": ADDRESS, "data": spikes_layout(config), "channel": CHANNEL, "first": 1, "last": 1}
-    )
+def routed_layout(config: HardwareConfig) -> data.StructLayout:
+    """A beat of spikes with its route; ``address`` is absolute for spike memory, relative for queries and keys."""
+    return data.StructLayout({"data": spikes_layout(config)} | ROUTE)
+
+
+def fill_layout(config: HardwareConfig) -> data.StructLayout:
+    """A word of the weight bus, on its way into ``row`` of the weight buffer, as the ``word``-th of the row."""
+    words = range(max(2, config.row_words))
+    return data.StructLayout({"row": ADDRESS, "word": words, "data": unsigned(8 * config.bus_bytes)})
 
 
 def segment_layout() -> data.StructLayout:

@@ -12,6 +12,9 @@ STREAM_BITS = 16
 WEIGHT_BITS = 8
 """Width of a weight, a number format of the integer model."""
 
+MAX_TIMESTEPS = 16
+"""Timesteps of a model, a limit of the program format."""
+
 MAX_GROUP_BEATS = 255
 """Beats of a group that a descriptor can count."""
 
@@ -24,11 +27,16 @@ class HardwareConfig:
     ----------
     lanes : output channels that accumulate side by side; a multiple of ``beat_channels``
     timesteps : timesteps in parallel, the width of a spike pattern
-    beat_channels : channels that the neuron path handles in one cycle (a *beat*)
+    passes : the most passes of ``timesteps`` that a model may take; a model with more timesteps than the hardware runs
+        in passes that carry the neurons' state
+    beat_channels : channels that the neuron path handles in one cycle (a *beat*); a power of two
     word_channels : channels in one word of spike memory; ``beat_channels`` times a power of two
     acc_bits : width of a lane's accumulator
     current_bits : width of currents, biases and thresholds behind the accumulators
-    weight_depth : weight memory, rows of ``lanes`` weights
+    weight_depth : weight buffer, rows of ``lanes`` weights; a power of two, at least the rows of the largest group
+    bus_bytes : width of the weight bus in bytes; a power of two that divides ``lanes``
+    state_depth : neuron states carried from pass to pass, beats; built only where there is more than one pass
+    count_bits : width of the pooled spike counts of the query
     spike_depth : spike memory, words of ``word_channels`` channels and all timesteps
     stream_depth : residual stream memory, beats
     param_depth : neuron parameter memory, beats
@@ -45,19 +53,23 @@ class HardwareConfig:
     name: str = "custom"
     lanes: int = 64
     timesteps: int = 4
-    beat_channels: int = 8
+    passes: int = 1
+    beat_channels: int = 4
     word_channels: int = 32
     acc_bits: int = 20
     current_bits: int = 24
-    weight_depth: int = 12288
-    spike_depth: int = 2048
-    stream_depth: int = 1024
-    param_depth: int = 1024
-    tap_depth: int = 64
-    query_depth: int = 1024
-    channel_depth: int = 16
+    weight_depth: int = 8192
+    bus_bytes: int = 8
+    state_depth: int = 512
+    count_bits: int = 7
+    spike_depth: int = 8192
+    stream_depth: int = 8192
+    param_depth: int = 8192
+    tap_depth: int = 512
+    query_depth: int = 2048
+    channel_depth: int = 128
     max_width: int = 16
-    program_depth: int = 2048
+    program_depth: int = 1024
     fifo_depth: int = 16
 
     def __post_init__(self):
@@ -79,13 +91,22 @@ class HardwareConfig:
                 f"hardware: word_channels ({self.word_channels}) must be beat_channels ({self.beat_channels}) "
                 "times a power of two"
             )
-        if self.timesteps > 16:
-            raise SaformerError(f"hardware: timesteps must be at most 16, not {self.timesteps}")
-        for name in ("beat_channels", "lanes"):
-            if (value := getattr(self, name)) > 1024 or value % 4:
-                raise SaformerError(f"hardware: {name} must be a multiple of 4 and at most 1024, not {value}")
-        if self.beat_channels & (self.beat_channels - 1):
-            raise SaformerError(f"hardware: beat_channels must be a power of two, not {self.beat_channels}")
+        if self.timesteps > MAX_TIMESTEPS:
+            raise SaformerError(f"hardware: timesteps must be at most {MAX_TIMESTEPS}, not {self.timesteps}")
+        if self.passes > (most := -(-MAX_TIMESTEPS // self.timesteps)):
+            raise SaformerError(
+                f"hardware: {self.passes} passes of {self.timesteps} timesteps are more than {MAX_TIMESTEPS} timesteps "
+                f"need: reduce passes to {most}"
+            )
+        if self.lanes > 1024 or self.lanes % 4:
+            raise SaformerError(f"hardware: lanes must be a multiple of 4 and at most 1024, not {self.lanes}")
+        for name in ("beat_channels", "weight_depth", "bus_bytes"):
+            if (value := getattr(self, name)) < 2 or value & (value - 1):
+                raise SaformerError(f"hardware: {name} must be a power of two and at least 2, not {value}")
+        if self.lanes % self.bus_bytes:
+            raise SaformerError(f"hardware: lanes ({self.lanes}) must be a multiple of bus_bytes ({self.bus_bytes})")
+        if not 4 <= self.bus_bytes <= 128:
+            raise SaformerError(f"hardware: bus_bytes must be between 4 and 128, not {self.bus_bytes}")
         if self.group_beats > MAX_GROUP_BEATS:
             raise SaformerError(
                 f"hardware: lanes ({self.lanes}) must be at most {MAX_GROUP_BEATS} times "
@@ -106,6 +127,11 @@ class HardwareConfig:
         return self.lanes // self.beat_channels
 
     @property
+    def row_words(self) -> int:
+        """Words of the weight bus in one row of weights."""
+        return self.lanes // self.bus_bytes
+
+    @property
     def word_beats(self) -> int:
         """Beats in one word of spike memory."""
         return self.word_channels // self.beat_channels
@@ -120,21 +146,10 @@ HARDWARE = {
     config.name: config
     for config in (
         HardwareConfig(name="default"),
-        HardwareConfig(name="narrow", lanes=32, weight_depth=20480),
-        HardwareConfig(
-            name="small",
-            lanes=16,
-            beat_channels=4,
-            word_channels=16,
-            weight_depth=36864,
-            spike_depth=4096,
-            stream_depth=2048,
-            param_depth=2048,
-            tap_depth=128,
-            query_depth=2048,
-            channel_depth=32,
-            fifo_depth=8,
-        ),
+        HardwareConfig(name="narrow", lanes=32, bus_bytes=4),
+        HardwareConfig(name="wide", lanes=128, bus_bytes=16),
+        HardwareConfig(name="events", passes=4, state_depth=2048, spike_depth=65536, stream_depth=65536),
+        HardwareConfig(name="small", lanes=16, bus_bytes=4, word_channels=16, spike_depth=4096, fifo_depth=8),
     )
 }
 """The named hardware configurations."""

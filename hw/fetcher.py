@@ -7,10 +7,12 @@ from amaranth.lib.wiring import In, Out
 
 from hw.beats import segment_layout, word_layout
 from hw.config import HardwareConfig
-from hw.program import ADDRESS
 
-IN_FLIGHT = 3
-"""Words between the read request and the FIFO: one being read, one held back, one being written."""
+IN_FLIGHT = 5
+"""Words between the read request and the FIFO: being requested, read, masked, judged and held back."""
+
+JUDGED_BITS = 16
+"""Spikes that one bit stands for when a word is judged."""
 
 
 class Fetcher(wiring.Component):
@@ -28,8 +30,8 @@ class Fetcher(wiring.Component):
     data : In, the word, one cycle after its address
     words : Out(stream of `hw.beats.word_layout`)
 
-    Latency: five cycles from a segment to its first word.
-    Throughput: one word read a cycle, if the FIFO has at least five places.
+    Latency: seven cycles from a segment to its first word.
+    Throughput: one word read a cycle, if the FIFO has at least eight places.
     """
 
     def __init__(self, *, config: HardwareConfig):
@@ -56,68 +58,80 @@ class Fetcher(wiring.Component):
             fifo.r_en.eq(self.words.ready),
         ]
         room = fifo.level <= self.config.fifo_depth - IN_FLIGHT
-        read = self._read(m, room)
-        self._hold(m, read, fifo)
+        valid, mask, word = self._read(m, room)
+        self._hold(m, *self._judge(m, valid, mask, word), fifo)
         return m
 
     def _read(self, m, room):
-        """Cut segments into words; return (valid, mask of beats, row, last, tail) of the word that arrives."""
+        """Cut segments into words; return valid, the mask of beats, and the word that arrives, still without spikes."""
         beats = self.config.word_beats
-        shift = beats.bit_length() - 1
+        shift, slots = beats.bit_length() - 1, self.config.beat_channels.bit_length() - 1
+        payload = self.segments.payload
+        # From here on addresses are those of words, and the row is that of the word's first channel.
         segment = Signal(segment_layout())
+        first = payload.address[:shift] if shift else 0
+        offset, left = Signal(range(max(2, beats))), Signal(17)
         active, finish = Signal(), Signal()
-        offset = Signal(range(max(2, beats)))
-        count = Signal(range(beats + 1))
         m.d.comb += [
-            offset.eq(segment.address[:shift] if shift else 0),
-            finish.eq(segment.beats <= beats - offset),
-            count.eq(Mux(finish, segment.beats, beats - offset)),
+            finish.eq(left <= beats),
             self.enable.eq(active & room),
-            self.address.eq(segment.address >> shift),
+            self.address.eq(segment.address),
             self.segments.ready.eq(~active | (self.enable & finish)),
         ]
-        slots = self.config.beat_channels.bit_length() - 1
-        valid, last, tail = Signal(), Signal(), Signal()
-        mask = Signal(beats)
-        row = Signal(ADDRESS)
+        valid, mask, word = Signal(), Signal(beats), Signal(word_layout(self.config))
         m.d.sync += valid.eq(self.enable)
         with m.If(self.enable):
+            inside = Cat((beat >= offset) & (~finish | (beat < left[: shift + 1])) for beat in range(beats))
             m.d.sync += [
-                mask.eq(Cat((offset <= beat) & (beat < offset + count) for beat in range(beats))),
-                row.eq(segment.row - (offset << slots)),
-                last.eq(segment.last & finish),
-                tail.eq(segment.tail),
-                segment.address.eq(segment.address + count),
-                segment.beats.eq(segment.beats - count),
-                segment.row.eq(segment.row + (count << slots)),
+                mask.eq(inside),
+                word.row.eq(segment.row),
+                word.last.eq(segment.last & finish),
+                word.tail.eq(segment.tail),
+                segment.address.eq(segment.address + 1),
+                segment.row.eq(segment.row + self.config.word_channels),
+                left.eq(left - beats),
+                offset.eq(0),
                 active.eq(~finish),
             ]
         with m.If(self.segments.valid & self.segments.ready):
-            m.d.sync += [segment.eq(self.segments.payload), active.eq(1)]
-        return valid, mask, row, last, tail
+            m.d.sync += [
+                segment.eq(payload),
+                segment.address.eq(payload.address >> shift),
+                segment.row.eq(payload.row - (first << slots)),
+                offset.eq(first),
+                left.eq(payload.beats + first),
+                active.eq(1),
+            ]
+        return valid, mask, word
 
-    def _hold(self, m, read, fifo):
-        """Keep the newest word with spikes until it is known whether it is the last of its position."""
-        valid, mask, row, last, tail = read
-        word, held = Signal(word_layout(self.config)), Signal(word_layout(self.config))
-        have, fires = Signal(), Signal()
+    def _judge(self, m, valid, mask, word):
+        """Mask a word that arrives, and find out whether it fires, a cycle for each; return (valid, fires, word)."""
+        masked, judged = Signal.like(word), Signal.like(word)
+        masked_valid, judged_valid = Signal(), Signal()
         beat_bits = self.config.beat_channels * self.config.timesteps
-        masked = Cat(
-            bits & select.replicate(beat_bits)
-            for bits, select in zip(_slices(self.data.as_value(), beat_bits), mask, strict=True)
+        arrived = Cat(
+            Mux(select, bits, 0) for bits, select in zip(_slices(self.data.as_value(), beat_bits), mask, strict=True)
         )
-        m.d.comb += [
-            word.spikes.as_value().eq(masked),
-            word.row.eq(row),
-            word.last.eq(last),
-            word.tail.eq(tail),
-            fires.eq(masked.any()),
-            fifo.w_data.eq(held),
+        parts = _slices(masked.spikes.as_value(), JUDGED_BITS)
+        firing = Signal(len(parts))
+        m.d.sync += [masked_valid.eq(valid), judged_valid.eq(masked_valid)]
+        m.d.sync += [
+            masked.eq(word),
+            masked.spikes.as_value().eq(arrived),
+            judged.eq(masked),
+            firing.eq(Cat(part.any() for part in parts)),
         ]
+        return judged_valid, firing.any(), judged
+
+    def _hold(self, m, valid, fires, word, fifo):
+        """Keep the newest word with spikes until it is known whether it is the last of its position."""
+        held = Signal(word_layout(self.config))
+        have = Signal()
+        m.d.comb += fifo.w_data.eq(held)
         with m.If(valid & fires):
             m.d.comb += fifo.w_en.eq(have)
             m.d.sync += [held.eq(word), have.eq(1)]
-        with m.Elif(valid & last):
+        with m.Elif(valid & word.last):
             with m.If(have & ~held.last):
                 m.d.sync += held.last.eq(1)
             with m.Else():

@@ -11,7 +11,7 @@ from hw.attention import COUNT_BITS
 from hw.beats import CHANNEL
 from hw.config import STREAM_BITS, HardwareConfig
 from hw.program import DESCRIPTOR, Fold, Kind, Layer, Target
-from hw.schedule import Neurons, Step
+from hw.schedule import Mix, Neurons, Step
 
 STREAM_TARGETS = {Target.STREAM_OPEN, Target.STREAM_ADD, Target.STREAM_CLOSE}
 
@@ -30,30 +30,37 @@ def check_model(model: ModelConfig, config: HardwareConfig) -> None:
         value = getattr(model, field)
         if value != supported:
             raise SaformerError(f"the hardware supports {field} = {supported!s} only; the model has {value!s}")
-    _require(model.timesteps, config.timesteps, "timesteps", "timesteps in parallel")
+    passes = -(-model.timesteps // config.timesteps)
+    _require(passes, config.passes, "passes", f"passes of {config.timesteps} timesteps")
     if model.windows >= 2**COUNT_BITS:
         raise SaformerError(
             f"the attention counts at most {2**COUNT_BITS - 1} windows; the model has {model.windows}: reduce windows"
         )
 
 
-def check_memories(steps: Sequence[Step], needed: dict[str, int], config: HardwareConfig) -> None:
-    """Raises SaformerError for a memory that is too small, with the depth it needs.
+def memory_needs(steps: Sequence[Step], filled: dict[str, int], config: HardwareConfig) -> dict[str, int]:
+    """The depth that every memory needs, by the parameter of the hardware.
 
-    ``needed`` is the use of the memories that the program fills and of spike memory, by the parameter of their depth.
+    ``filled`` has those that the program and the allocation fill.
     """
     streams = [step for step in steps if step.targets & STREAM_TARGETS]
     attention = [step for step in steps if step.targets & {Target.QUERY, Target.KEY}]
-    mixes = [step for step in steps if step.kind is Kind.MIX]
     beats = {step.name: channel_beats(step.outputs, config) for step in steps}
-    needed = needed | {
-        "stream_depth": max(step.tiles * beats[step.name] for step in streams),
-        "query_depth": max(step.tiles * beats[step.name] for step in attention),
+    needed = filled | {
+        "stream_depth": max(step.passes * step.tiles * beats[step.name] for step in streams),
+        "query_depth": max(step.passes * step.tiles * beats[step.name] for step in attention),
         "channel_depth": max(beats[step.name] for step in attention),
-        "max_width": max(step.reads.width for step in mixes),
+        "max_width": max(step.mix.writes.width for step in steps if step.mix),
     }
+    if any(step.passes > 1 for step in steps):
+        needed["state_depth"] = max(_states(step, config) for step in steps)
+    return needed
+
+
+def check_memories(needed: dict[str, int], config: HardwareConfig) -> None:
+    """Raises SaformerError for a memory that is too small, with the depth it needs."""
     what = {
-        "weight_depth": "rows of weight memory",
+        "weight_depth": "rows of weight buffer for a group of output channels",
         "spike_depth": "words of spike memory",
         "param_depth": "beats of neuron parameters",
         "tap_depth": "beats of depthwise weights",
@@ -62,9 +69,17 @@ def check_memories(steps: Sequence[Step], needed: dict[str, int], config: Hardwa
         "query_depth": "beats of query memory",
         "channel_depth": "channel beats in attention",
         "max_width": "tokens of line buffer",
+        "state_depth": "beats of neuron state",
     }
     for parameter, count in needed.items():
         _require(count, getattr(config, parameter), parameter, what[parameter])
+
+
+def _states(step: Step, config: HardwareConfig) -> int:
+    """Beats of neuron state: every position of a tile and the tile, and the mixing unit's; or every channel beat."""
+    if step.kind is Kind.POOL:
+        return channel_beats(step.outputs, config)
+    return (step.tile_side**2 + 2) * config.group_beats
 
 
 def check_step(step: Step, config: HardwareConfig) -> None:
@@ -74,14 +89,29 @@ def check_step(step: Step, config: HardwareConfig) -> None:
             f"{step.name}: {step.outputs} channels are more than {2**CHANNEL.width} beats of {config.beat_channels}: "
             "raise beat_channels"
         )
-    for neurons, count in ((step.position_neurons, 1), (step.tile_neurons, _fold_count(step))):
+    folds = {Fold.BITS: 255, Fold.SUM: step.window, Fold.COUNTS: step.window}
+    low, high = _source_range(step)
+    for neurons, count in ((step.position_neurons, 1), (step.tile_neurons, folds.get(step.fold, 1))):
         if neurons is not None:
-            _check_currents(step, neurons, count, config)
+            _check_currents(step.name, neurons, count * low, count * high, config)
     if step.weights is not None:
-        low, high = _sums(step.weights)
         _require_bits(step.name, "its sums", low, high, config.acc_bits, "acc_bits")
-    if step.one is not None:
-        _require_bits(step.name, "its mask constant", step.one, step.one, config.current_bits, "current_bits")
+    if step.mix is not None:
+        _check_mix(step.mix, config)
+    if step.counts is not None:
+        bits = step.counts.planes
+        _require(bits, config.count_bits, "count_bits", "bits for the spikes of a window (or choose query tokens)")
+
+
+def _check_mix(mix: Mix, config: HardwareConfig) -> None:
+    low, high = _sums(mix.taps)
+    _check_currents(mix.name, mix.neurons, low, high + mix.one, config)
+    _require_bits(mix.name, "its mask constant", mix.one, mix.one, config.current_bits, "current_bits")
+
+
+def sum_bits(step: Step) -> int:
+    """Width of an accumulator that holds every sum of the step's weights."""
+    return _signed_bits(*_sums(step.weights))
 
 
 def check_fields(layer: Layer) -> None:
@@ -96,38 +126,30 @@ def check_fields(layer: Layer) -> None:
             )
 
 
-def _fold_count(step: Step) -> int:
-    """What the weighted inputs of a folded current sum up to: 255 for a pixel's bits, the positions of a window."""
-    return {Fold.BITS: 255, Fold.SUM: step.tile_side**2}.get(step.fold, 1)
-
-
 def _sums(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The lowest and the highest sum of each output, over all inputs that may fire."""
     flat = weights.reshape(len(weights), -1).astype(np.int64)
     return np.minimum(flat, 0).sum(axis=1), np.maximum(flat, 0).sum(axis=1)
 
 
-def _check_currents(step: Step, neurons: Neurons, count: int, config: HardwareConfig) -> None:
-    low, high = _source_range(step, count)
+def _check_currents(name: str, neurons: Neurons, low: np.ndarray, high: np.ndarray, config: HardwareConfig) -> None:
     for what, lowest, highest in (
         ("its sums", low, high),
         ("its biases", neurons.bias, neurons.bias),
         ("its currents", low + neurons.bias, high + neurons.bias),
         ("its thresholds", neurons.threshold, neurons.threshold),
     ):
-        _require_bits(step.name, what, lowest, highest, config.current_bits, "current_bits")
+        _require_bits(name, what, lowest, highest, config.current_bits, "current_bits")
 
 
-def _source_range(step: Step, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and highest currents before the bias, for each channel."""
+def _source_range(step: Step) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and highest current of a position before the bias, for each channel."""
     if step.kind is Kind.POOL:
         limit = 1 << STREAM_BITS - 1
         return np.full(step.outputs, -limit * step.tokens), np.full(step.outputs, (limit - 1) * step.tokens)
-    if step.kind is Kind.MIX:
-        low, high = _sums(step.taps)
-        return low, high + step.one
-    low, high = _sums(step.weights)
-    return count * low, count * high
+    if step.weights is None:
+        return np.zeros(step.outputs, int), np.zeros(step.outputs, int)
+    return _sums(step.weights)
 
 
 def _require(needed: int, available: int, parameter: str, what: str) -> None:
@@ -139,10 +161,15 @@ def _require(needed: int, available: int, parameter: str, what: str) -> None:
 
 def _require_bits(name: str, what: str, low: np.ndarray, high: np.ndarray, bits: int, parameter: str) -> None:
     """Signed values from `low` to `high` must fit `bits`."""
-    lowest, highest = int(low.min()), int(high.max())
-    needed = max((-lowest - 1 if lowest < 0 else lowest).bit_length(), max(highest, 0).bit_length()) + 1
+    needed = _signed_bits(low, high)
     if needed > bits:
         raise SaformerError(
-            f"{name}: {what} reach {lowest} to {highest} and need {needed} bits, the hardware has {bits}: "
+            f"{name}: {what} reach {low.min()} to {high.max()} and need {needed} bits, the hardware has {bits}: "
             f"raise {parameter} to {needed}"
         )
+
+
+def _signed_bits(low: np.ndarray, high: np.ndarray) -> int:
+    """Width of a signed number for values from `low` to `high`."""
+    lowest, highest = int(low.min()), int(high.max())
+    return max((-lowest - 1 if lowest < 0 else lowest).bit_length(), max(highest, 0).bit_length()) + 1

@@ -1,10 +1,11 @@
-"""The line buffer: beats of a grid in raster order become its 3x3 windows, zero padded."""
+"""The line buffer: beats of a grid in raster order become its 3x3 windows."""
 
 from amaranth import Module, Mux, Signal
 from amaranth.hdl import ShapeLike
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.memory import block_memory, read_block
 from hw.pipeline import hold
 
 GRID = 12
@@ -16,21 +17,22 @@ NEIGHBOURS = data.StructLayout(dict.fromkeys(EDGES, 1))
 """Whether a position has neighbours inside the grid."""
 
 
-def window_layout(shape: ShapeLike) -> data.StructLayout:
-    """A 3x3 window: its ``beats`` in raster order, 0 outside the grid, and the neighbours of its centre."""
-    return data.StructLayout({"beats": data.ArrayLayout(shape, 9), "neighbours": NEIGHBOURS})
-
-
 class Raster(wiring.Component):
-    """A position that walks over a grid in raster order, again and again.
+    """Walks over a grid in raster order for a line buffer, and on until all its windows are complete.
+
+    The window that a position completes has its centre one row and one column before it, so that the walk ends one row
+    and one position behind the grid.
 
     Members
     -------
-    width, height : In(GRID), the grid, at least 1x1
+    width, height : In(GRID), the grid, at least 1x1; held from ``start`` on
     start : In(1), go to the first position; wins over ``step``
-    step : In(1), go to the next position, or from the last one to the first
-    neighbours : Out(NEIGHBOURS), of this position
-    last : Out(1), this is the last position
+    step : In(1), go to the next position
+    inside : Out(1), this position is in the grid
+    wrap : Out(1), this position is in the last column
+    centre : Out(1), the centre of the window is in the grid
+    neighbours : Out(NEIGHBOURS), of the centre, where there is one
+    last : Out(1), the centre is the last position of the grid
     """
 
     def __init__(self):
@@ -40,6 +42,9 @@ class Raster(wiring.Component):
                 "height": In(GRID),
                 "start": In(1),
                 "step": In(1),
+                "inside": Out(1),
+                "wrap": Out(1),
+                "centre": Out(1),
                 "neighbours": Out(NEIGHBOURS),
                 "last": Out(1),
             }
@@ -47,106 +52,94 @@ class Raster(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        row, col = Signal(GRID), Signal(GRID)
+        row, col = Signal(GRID + 1), Signal(GRID)
         near = self.neighbours
         m.d.comb += [
-            near.north.eq(row != 0),
-            near.south.eq(row + 1 != self.height),
-            near.west.eq(col != 0),
-            near.east.eq(col + 1 != self.width),
-            self.last.eq(~near.south & ~near.east),
+            self.wrap.eq(col + 1 == self.width),
+            self.last.eq(self.centre & ~near.south & ~near.east),
         ]
         with m.If(self.start):
-            m.d.sync += [row.eq(0), col.eq(0)]
+            m.d.sync += [row.eq(0), col.eq(0), self.inside.eq(1), self.centre.eq(0)]
         with m.Elif(self.step):
-            m.d.sync += col.eq(Mux(near.east, col + 1, 0))
-            with m.If(~near.east):
-                m.d.sync += row.eq(Mux(near.south, row + 1, 0))
+            # The next centre is one row above the position that is left.
+            m.d.sync += [
+                col.eq(Mux(self.wrap, 0, col + 1)),
+                row.eq(row + self.wrap),
+                self.inside.eq(self.inside & ~(self.wrap & (row + 1 == self.height))),
+                self.centre.eq(row != 0),
+                near.north.eq(row != 1),
+                near.south.eq(row != self.height),
+                near.west.eq(col != 0),
+                near.east.eq(~self.wrap),
+            ]
         return m
 
 
 class LineBuffer(wiring.Component):
-    """Makes the window around every position of a grid, in raster order.
+    """Makes 3x3 windows of a grid whose positions have several beats, or cells; a window has one cell of 9 positions.
 
-    Grids follow each other without a gap: the window around beat ``i`` is made when beat ``i + width + 1`` arrives,
-    even if that belongs to the next grid. After the last grid, ``width + 1`` more beats of any value flush the rest.
+    Beats come position by position in raster order. With a beat comes the window that it is the south-east corner of.
+    Where the window reaches over an edge of the grid, its beats are those of other positions.
 
     Parameters
     ----------
     shape : a beat
+    max_cells : most beats of a position
     max_width : widest grid
 
     Members
     -------
-    width, height : In(GRID), the grid, from 1x1 on, not wider than ``max_width``; held from ``start`` on
-    start : In(1), the next beat is the first of a grid; no beat in this cycle
-    i : In(stream(shape)), beats in raster order
-    o : Out(stream(window_layout(shape))), the window around every beat
+    enables : In(2), one bit a stage: a beat enters, and its window leaves; nothing moves without them
+    beat : In(shape), with the first enable
+    cell : In(range(max_cells)), which beat of its position it is
+    place : In(range(max_width * max_cells)), which beat of its row it is
+    window : Out([9] shape), in raster order, held until a stage is enabled again
 
-    **Latency**: 1 cycle from beat ``i + width + 1`` to the window around beat ``i``. **Throughput**: one beat a cycle.
+    A beat enters at least two cycles after the one with its ``cell`` of the position before, and after that one's
+    window has left.
 
-    Raises TypeError for a ``max_width`` that is not a positive integer.
+    **Latency**: 2 cycles, if both are enabled. **Throughput**: one beat a cycle.
+
+    Raises TypeError for a size that is not a positive integer.
     """
 
-    def __init__(self, *, shape: ShapeLike, max_width: int):
-        if type(max_width) is not int or max_width < 1:
-            raise TypeError(f"max_width must be a positive integer, not {max_width!r}")
+    def __init__(self, *, shape: ShapeLike, max_cells: int, max_width: int):
+        for name, value in {"max_cells": max_cells, "max_width": max_width}.items():
+            if type(value) is not int or value < 1:
+                raise TypeError(f"{name} must be a positive integer, not {value!r}")
         self._shape = shape
-        self._max_width = max_width
         super().__init__(
             {
-                "width": In(GRID),
-                "height": In(GRID),
-                "start": In(1),
-                "i": In(stream.Signature(shape, always_ready=True)),
-                "o": Out(stream.Signature(window_layout(shape), always_ready=True)),
+                "enables": In(2),
+                "beat": In(shape),
+                "cell": In(range(max_cells)),
+                "place": In(range(max_width * max_cells)),
+                "window": Out(data.ArrayLayout(shape, 9)),
             }
         )
+        self._sizes = {"rows": (2, max_width * max_cells), "columns": (6, max_cells)}
 
     def elaborate(self, platform):
         m = Module()
-        column = self._column(m)
-        m.submodules.centre = centre = Raster()
-        missing = Signal(range(self._max_width + 2))  # beats before the first window
-        m.d.sync += self.o.valid.eq(centre.step)
-        with m.If(self.start):
-            m.d.sync += missing.eq(self.width + 1)
-        with m.Elif(self.i.valid & (missing != 0)):
-            m.d.sync += missing.eq(missing - 1)
-        neighbours = hold(m, centre.neighbours, centre.step)
-        m.d.comb += [
-            centre.width.eq(self.width),
-            centre.height.eq(self.height),
-            centre.start.eq(self.start),
-            centre.step.eq(self.i.valid & (missing == 0)),
-            self.o.p.neighbours.eq(neighbours),
-        ]
-        # Outside the grid there are beats of other rows, or of another grid.
-        for row, (beat, vertical) in enumerate(zip(column, (neighbours.north, 1, neighbours.south), strict=True)):
-            east = hold(m, beat, self.i.valid)
-            middle = hold(m, east, self.i.valid)
-            west = hold(m, middle, self.i.valid)
-            for col, (beat, horizontal) in enumerate(((west, neighbours.west), (middle, 1), (east, neighbours.east))):
-                m.d.comb += self.o.p.beats[3 * row + col].eq(Mux(vertical & horizontal, beat, 0))
+        south = hold(m, self.beat, self.enables[:1])
+        rows, write_rows = self._ring(m, "rows", self.place)
+        columns, write_columns = self._ring(m, "columns", self.cell)
+        # What arrived one row ago and two rows ago moves up, what arrived one position ago and two moves west.
+        middle, north = rows
+        east = (north, middle, south)
+        m.d.comb += [write_rows[0].eq(south), write_rows[1].eq(middle)]
+        for row, beat in enumerate(east):
+            centre, west = columns[row], columns[3 + row]
+            m.d.comb += [write_columns[row].eq(beat), write_columns[3 + row].eq(centre)]
+            for col, value in enumerate((west, centre, beat)):
+                m.d.comb += self.window[3 * row + col].eq(hold(m, value, self.enables[1:]))
         return m
 
-    def _column(self, m):
-        """The beats that arrived two rows ago and one row ago, and the one that arrives."""
-        # Both rows share a ring of `width` entries that is read and written in one cycle, so that a width of 1 works.
-        rows = data.ArrayLayout(self._shape, 2)
-        m.submodules.ring = ring = memory.Memory(shape=rows, depth=self._max_width, init=[])
-        read = ring.read_port(domain="comb")
+    def _ring(self, m, name, address):
+        """A memory that is read with the first enable and written with the second, at the same address: what it
+        delivers, and what it takes."""
+        count, depth = self._sizes[name]
+        m.submodules[name] = ring = block_memory(shape=data.ArrayLayout(self._shape, count), depth=depth)
         write = ring.write_port()
-        slot = Signal(range(self._max_width))
-        with m.If(self.start):
-            m.d.sync += slot.eq(0)
-        with m.Elif(self.i.valid):
-            m.d.sync += slot.eq(Mux(slot + 1 == self.width, 0, slot + 1))
-        m.d.comb += [
-            read.addr.eq(slot),
-            write.addr.eq(slot),
-            write.data[0].eq(self.i.p),
-            write.data[1].eq(read.data[0]),
-            write.en.eq(self.i.valid),
-        ]
-        return read.data[1], read.data[0], self.i.p
+        m.d.comb += [write.addr.eq(hold(m, address, self.enables[:1])), write.en.eq(self.enables[1])]
+        return read_block(m, ring, address=address, enable=self.enables[0]), write.data

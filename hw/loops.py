@@ -1,6 +1,6 @@
 """Nested counters with one strided address: the walk over the positions of a layer."""
 
-from amaranth import Const, Module, Signal, signed
+from amaranth import Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,9 +8,14 @@ from hw.program import ADDRESS, DELTA, DESCRIPTOR, LEVELS
 
 COUNT = DESCRIPTOR[f"last_{LEVELS[0]}"]
 
+STEP_CYCLES = 3
+"""Cycles from a step of the loops to the next one."""
+
 
 class LoopNest(wiring.Component):
     """Counts through the loops of `hw.program.LEVELS`, outermost first, and keeps an address.
+
+    Comparing the counters, choosing what the address gains and adding it take a cycle each: positions last longer.
 
     Members
     -------
@@ -18,12 +23,13 @@ class LoopNest(wiring.Component):
     base : In, the address of the first iteration
     deltas : In, what the address gains when a loop advances and all inner loops start again
     restart : In(1), go to the first iteration; needed before the first step
-    step : In(1), go to the next iteration; after the last one to the first
+    step : In(1), go to the next iteration; after the last one to the first; only while ``ready``
+    ready : Out(1), all outputs belong to the current iteration
     at_first, at_last : Out, one bit a loop: the loop is in its first, last iteration
     done : Out(1), this is the last iteration of all
     address : Out(24)
 
-    Latency: one cycle from ``step`` or ``restart``. Throughput: one step a cycle.
+    Latency: three cycles from ``step`` or ``restart``. Throughput: one step in three cycles.
     """
 
     def __init__(self):
@@ -35,6 +41,7 @@ class LoopNest(wiring.Component):
                 "deltas": In(data.ArrayLayout(DELTA, levels)),
                 "restart": In(1),
                 "step": In(1),
+                "ready": Out(1),
                 "at_first": Out(levels),
                 "at_last": Out(levels),
                 "done": Out(1),
@@ -46,29 +53,26 @@ class LoopNest(wiring.Component):
         m = Module()
         index = Signal(data.ArrayLayout(COUNT, len(LEVELS)))
         delta = Signal(signed(DELTA.width))
+        unsettled = Signal(range(STEP_CYCLES))
+        m.d.comb += [self.ready.eq(unsettled == 0), self.done.eq(self.at_last.all())]
+        with m.If(self.restart | self.step):
+            m.d.sync += unsettled.eq(STEP_CYCLES - 1)
+        with m.Elif(~self.ready):
+            m.d.sync += unsettled.eq(unsettled - 1)
+
         inner_done = Const(1)
         for level in reversed(range(len(LEVELS))):
-            at_last = Signal(name=f"{LEVELS[level]}_at_last")
-            m.d.comb += [
-                at_last.eq(index[level] == self.last[level]),
-                self.at_last[level].eq(at_last),
-                self.at_first[level].eq(index[level] == 0),
-            ]
-            with m.If(inner_done):
-                with m.If(~at_last):
-                    m.d.comb += delta.eq(self.deltas[level])
-                with m.If(self.step):
-                    m.d.sync += index[level].eq(index[level] + 1)
-                    with m.If(at_last):
-                        m.d.sync += index[level].eq(0)
+            at_last = self.at_last[level]
+            m.d.sync += at_last.eq(index[level] == self.last[level])
+            with m.If(inner_done & ~at_last):
+                m.d.sync += delta.eq(self.deltas[level])
+            with m.If(self.restart | (self.step & inner_done & at_last)):
+                m.d.sync += [index[level].eq(0), self.at_first[level].eq(1)]
+            with m.Elif(self.step & inner_done):
+                m.d.sync += [index[level].eq(index[level] + 1), self.at_first[level].eq(0)]
             inner_done = inner_done & at_last
-        m.d.comb += self.done.eq(inner_done)
-        with m.If(self.step):
-            m.d.sync += self.address.eq(self.address + delta)
-        with m.If(self.restart | (self.step & self.done)):
-            m.d.sync += self.address.eq(self.base)
-        with m.If(self.restart):
-            m.d.sync += index.eq(0)
+        with m.If(self.restart | self.step):
+            m.d.sync += self.address.eq(Mux(self.restart | self.done, self.base, self.address + delta))
         return m
 
 
@@ -84,3 +88,11 @@ def connect_loops(m: Module, loops: LoopNest, layer, prefix: str) -> None:
 def level_bit(flags, level: str):
     """The bit of ``flags`` (``at_first`` or ``at_last``) that belongs to a loop."""
     return flags[LEVELS.index(level)]
+
+
+def every_level(flags, levels: tuple[str, ...]):
+    """All loops of ``levels`` have their flag."""
+    result = level_bit(flags, levels[0])
+    for level in levels[1:]:
+        result = result & level_bit(flags, level)
+    return result

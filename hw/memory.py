@@ -1,6 +1,7 @@
-"""A memory that the program loader or a datapath fills and one unit reads."""
+"""Memories whose data arrives in the cycle after the address."""
 
-from amaranth import Module, unsigned
+from amaranth import Module, Signal, Value, unsigned
+from amaranth.hdl import ShapeLike
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -8,8 +9,29 @@ from amaranth.lib.wiring import In, Out
 from hw.program import ADDRESS
 
 
+def block_memory(*, shape: ShapeLike, depth: int) -> Memory:
+    """A memory for block RAM, to be read with `read_block`.
+
+    Nothing may depend on what is read from an entry in the cycle in which it is written: simulation gives the old one,
+    block RAM anything.
+    """
+    # Otherwise Yosys puts a multiplexer and a register beside every bit of the block RAM, to give the old entry.
+    return Memory(shape=shape, depth=depth, init=[], attrs={"no_rw_check": 1})
+
+
+def read_block(m: Module, block: Memory, *, address: Value, enable: Value | int = 1):
+    """Read a memory at ``address`` in cycles with ``enable``; return the entry, which stays until the next read."""
+    port = block.read_port(domain="comb")
+    # Yosys makes this register part of the block RAM, and takes the attribute only from a port that it makes itself.
+    entry = Signal(block.shape, reset_less=True)
+    m.d.comb += port.addr.eq(address)
+    with m.If(enable):
+        m.d.sync += entry.eq(port.data)
+    return entry
+
+
 class SyncMemory(wiring.Component):
-    """One write port and one read port.
+    """One write port and one read port, for a memory that the program loader or a datapath fills and one unit reads.
 
     Parameters
     ----------
@@ -22,7 +44,7 @@ class SyncMemory(wiring.Component):
     enable : In(1), address : In, read the entry at this address ...
     data : Out, ... and have it one cycle later, until the next read
 
-    Throughput: one write and one read a cycle. Reading an entry while it is written gives the old one.
+    Throughput: one write and one read a cycle. An entry is not defined when it is read while it is written.
     """
 
     def __init__(self, *, width: int, depth: int):
@@ -44,14 +66,12 @@ class SyncMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = Memory(shape=self.width, depth=self.depth, init=[])
-        write_port, read_port = memory.write_port(), memory.read_port()
+        m.submodules.memory = memory = block_memory(shape=self.width, depth=self.depth)
+        write = memory.write_port()
         m.d.comb += [
-            write_port.addr.eq(self.write.payload.address),
-            write_port.data.eq(self.write.payload.data),
-            write_port.en.eq(self.write.valid),
-            read_port.addr.eq(self.address),
-            read_port.en.eq(self.enable),
-            self.data.eq(read_port.data),
+            write.addr.eq(self.write.payload.address),
+            write.data.eq(self.write.payload.data),
+            write.en.eq(self.write.valid),
+            self.data.eq(read_block(m, memory, address=self.address, enable=self.enable)),
         ]
         return m

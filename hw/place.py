@@ -4,21 +4,23 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.beats import CHANNEL
+from hw.beats import CHANNEL, PASS, STATE
 from hw.config import HardwareConfig
-from hw.loops import LoopNest, connect_loops, level_bit
+from hw.loops import LoopNest, connect_loops, every_level, level_bit
 from hw.program import ADDRESS, DESCRIPTOR, DESCRIPTOR_LAYOUT
 
 PLACE = data.StructLayout(
     {
         "address": ADDRESS,  # first beat of the position, relative to the output map
-        "tile_address": ADDRESS,  # first beat of its tile
+        "tile": ADDRESS,  # first beat of its tile, relative to the map of tiles
         "channel": CHANNEL,  # first channel beat of the group
-        "beats": DESCRIPTOR["last_beats"],  # beats of the group
-        "sub_first": 1,  # first position of its tile
-        "sub_last": 1,  # last position of its tile
+        "pass_number": PASS,
+        "state": STATE,  # first beat of the position's neuron state
+        "open": 1,  # first position of its tile
+        "close": 1,  # last position of its tile
         "first": 1,  # in the first tile
         "last": 1,  # in the last tile
+        "group_end": 1,  # last position of the group
         "end": 1,  # last position of the layer
     }
 )
@@ -27,6 +29,9 @@ PLACE = data.StructLayout(
 class OutputPlace(wiring.Component):
     """Follows the output positions of an EVENT layer in the order in which the lanes finish them.
 
+    A position's state is its number within the tile times the beats of a full group: every pass of a tile comes back
+    to the same state.
+
     Members
     -------
     layer : In, the descriptor
@@ -34,7 +39,7 @@ class OutputPlace(wiring.Component):
     step : In(1), go to the next one
     here : Out, the place of the current position
 
-    Latency: one cycle from ``start`` or ``step``.
+    Latency: three cycles from ``start`` or ``step``. Throughput: one step in three cycles.
     """
 
     def __init__(self, *, config: HardwareConfig):
@@ -46,34 +51,34 @@ class OutputPlace(wiring.Component):
         m.submodules.loops = loops = LoopNest()
         layer, here = self.layer, self.here
         connect_loops(m, loops, layer, "output")
-        m.d.comb += [loops.base.eq(0), loops.restart.eq(self.start), loops.step.eq(self.step)]
-
-        group, channel, tile = Signal(DESCRIPTOR["last_group"]), Signal(CHANNEL), Signal(ADDRESS)
-        last_group = group == layer.last_group
-        subs, tiles = ("sub_row", "sub_col", "chunk"), ("tile_row", "tile_col")
+        group = Signal(DESCRIPTOR["last_group"])
+        next_channel = Signal(CHANNEL)
+        last_pass = level_bit(loops.at_last, "pass")
         m.d.comb += [
-            here.address.eq(loops.address + channel),
-            here.tile_address.eq(tile + channel),
-            here.channel.eq(channel),
-            here.beats.eq(Mux(last_group, layer.last_beats, self.config.group_beats)),
-            here.sub_first.eq(_every(loops.at_first, subs)),
-            here.sub_last.eq(_every(loops.at_last, subs)),
-            here.first.eq(_every(loops.at_first, tiles)),
-            here.last.eq(_every(loops.at_last, tiles)),
-            here.end.eq(loops.done & last_group),
+            next_channel.eq(Mux(self.start, 0, here.channel + self.config.group_beats)),
+            loops.base.eq(next_channel),
+            loops.restart.eq(self.start),
+            loops.step.eq(self.step),
+            here.address.eq(loops.address),
+            here.open.eq(every_level(loops.at_first, ("sub_row", "sub_col", "chunk"))),
+            here.close.eq(every_level(loops.at_last, ("sub_row", "sub_col", "chunk"))),
+            here.first.eq(every_level(loops.at_first, ("tile_row", "tile_col"))),
+            here.last.eq(every_level(loops.at_last, ("tile_row", "tile_col"))),
+            here.group_end.eq(loops.done),
+            here.end.eq(loops.done & (group == layer.last_group)),
         ]
-        with m.If(self.step & here.sub_last):
-            m.d.sync += tile.eq(tile + layer.output_beats)
-        with m.If(self.step & loops.done):
-            m.d.sync += [group.eq(group + 1), channel.eq(channel + self.config.group_beats), tile.eq(0)]
+        with m.If(self.step):
+            m.d.sync += here.state.eq(here.state + self.config.group_beats)
+            with m.If(here.close):
+                m.d.sync += [
+                    here.state.eq(0),
+                    here.pass_number.eq(Mux(last_pass, 0, here.pass_number + 1)),
+                    here.tile.eq(here.tile + Mux(last_pass, layer.tile_next, layer.tile_pass)),
+                ]
+            with m.If(loops.done):
+                m.d.sync += group.eq(group + 1)
         with m.If(self.start):
-            m.d.sync += [group.eq(0), channel.eq(0), tile.eq(0)]
+            m.d.sync += [group.eq(0), here.state.eq(0), here.pass_number.eq(0)]
+        with m.If(self.start | (self.step & loops.done)):
+            m.d.sync += [here.channel.eq(next_channel), here.tile.eq(next_channel)]
         return m
-
-
-def _every(flags, levels):
-    """All loops of ``levels`` have their flag."""
-    result = level_bit(flags, levels[0])
-    for level in levels[1:]:
-        result = result & level_bit(flags, level)
-    return result

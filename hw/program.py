@@ -21,8 +21,7 @@ class Kind(IntEnum):
 
     LOAD = 0  # pixels from the input stream into spike memory
     EVENT = 1  # events of a spike map through the lanes
-    MIX = 2  # depthwise convolution and mask
-    POOL = 3  # sum of the residual stream over the tokens
+    POOL = 2  # sum of the residual stream over the tokens
 
 
 class Fold(IntEnum):
@@ -32,6 +31,7 @@ class Fold(IntEnum):
     MAX = 1  # max-pool
     SUM = 2  # aggregation windows
     BITS = 3  # bit-planes of a pixel, most significant first; the result is the same current at every timestep
+    COUNTS = 4  # bit-planes of spike counts, most significant first, each timestep on its own
 
 
 class Target(IntEnum):
@@ -45,44 +45,59 @@ class Target(IntEnum):
     QUERY = 5  # LIF, spikes to query memory
     KEY = 6  # LIF, spikes to the attention unit
     LOGITS = 7  # the current leaves on the logits port
+    MIX = 8  # as SPIKES, for a record of the mixing unit: its address is absolute
 
 
 ADDRESS = unsigned(24)
 DELTA = signed(24)
-LEVELS = ("tile_row", "tile_col", "sub_row", "sub_col", "chunk")
+LEVELS = ("tile_row", "tile_col", "pass", "sub_row", "sub_col", "chunk")
 """The loops over the positions of a layer, outermost first; the groups of output channels are the loop around them."""
 
 DESCRIPTOR = {
     "kind": unsigned(2),
     "final": unsigned(1),  # the last layer of the program; set by `Program`
-    "fold": unsigned(2),
+    "fold": unsigned(3),
     "kernel3": unsigned(1),  # 3x3 with zero padding; else 1x1
-    "position_target": unsigned(3),  # of the current of every position
-    "tile_target": unsigned(3),  # of the folded current of every tile
-    "step_mask": unsigned(16),  # timesteps of the model, one bit each
+    "position_target": unsigned(4),  # of the current of every position
+    "tile_target": unsigned(4),  # of the folded current of every tile
+    "last_pass": unsigned(4),  # passes, minus one
+    "step_mask": unsigned(16),  # timesteps of the last pass that the model has, one bit each
     "last_group": unsigned(8),  # groups of output channels, minus one
     "last_beats": unsigned(8),  # beats of the last group
     "group_channels": unsigned(12),  # output channels in every group but the last
     "last_channels": unsigned(12),  # output channels in the last group
-    **{f"last_{level}": unsigned(12) for level in LEVELS},  # iterations of each loop, minus one
+    **{f"last_{level}": unsigned(12) for level in LEVELS if level != "pass"},  # iterations of each loop, minus one
     "input_base": ADDRESS,  # beat of the first position's input
     **{f"input_{level}": DELTA for level in LEVELS},  # step of the input address when this loop advances
     "pixel_beats": unsigned(12),  # beats of one position of the input
     "row_beats": unsigned(16),  # beats of one row of the input
-    "weight_base": ADDRESS,
+    "weight_base": ADDRESS,  # row of the first group in external memory
     "weight_rows": ADDRESS,  # rows of one group
     "output_base": ADDRESS,  # beat of the first position's spikes
     "output_beats": unsigned(16),  # beats of one position of the output
     **{f"output_{level}": DELTA for level in LEVELS},  # step of the output address when this loop advances
+    "tile_pass": DELTA,  # step of a tile's address to the next pass
+    "tile_next": DELTA,  # step of a tile's address from its last pass to the next tile
     "position_params": unsigned(16),
     "tile_params": unsigned(16),
-    "pixels": unsigned(20),  # LOAD: positions
-    "pixel_channels": unsigned(8),  # LOAD: bytes a position
+    "pixels": unsigned(20),  # LOAD: positions, of all passes
+    "pixel_channels": unsigned(8),  # LOAD: items a position
     "plane_beats": ADDRESS,  # LOAD: beats of one bit-plane
-    "width": unsigned(12),  # MIX: token grid
+    "frames": unsigned(1),  # LOAD: items are spike patterns, not pixels
+    "tokens": unsigned(20),  # POOL: positions of the stream
+    "stream_pass": ADDRESS,  # POOL: beats of the stream between two passes
+    "counted": unsigned(1),  # the spikes written are counted in every tile, for the pooled query
+    "count_base": ADDRESS,  # beat of the counts, plane 0: their highest bits
+    "count_plane": ADDRESS,  # beats of a plane of the counts
+    "last_plane": unsigned(4),  # planes of the counts, minus one
+    "mixed": unsigned(1),  # the layer writes the keys: every group of them is mixed when it is complete
+    "awaits_mix": unsigned(1),  # a position of the first group waits until it has been mixed
+    "mix_base": ADDRESS,  # beat of the first mixed position
+    "width": unsigned(12),  # token grid of the keys
     "height": unsigned(12),
-    "tokens": unsigned(20),  # MIX and POOL: width * height
-    "tap_base": unsigned(16),  # MIX: depthwise weights
+    "key_pass": ADDRESS,  # beats of the keys, and of what is mixed, between two passes
+    "tap_base": unsigned(16),  # depthwise weights
+    "mix_params": unsigned(16),  # neurons behind the mixing unit
     "mask_threshold": unsigned(16),  # of the attention neuron, in sixteenths
 }
 """Fields of a layer descriptor, least significant first. A step replaces the steps of all loops inside its own: it is
@@ -96,7 +111,7 @@ class Memory(IntEnum):
     """A memory that a program fills; the number is its code in a header word."""
 
     DESCRIPTORS = 0
-    WEIGHTS = 1
+    ROWS = 1  # not a memory but one number: the rows of weights in external memory
     PARAMS = 2
     TAPS = 3
 
@@ -119,16 +134,10 @@ def taps_layout(config: HardwareConfig) -> data.ArrayLayout:
     return data.ArrayLayout(record, config.beat_channels)
 
 
-def weights_layout(config: HardwareConfig) -> data.ArrayLayout:
-    """One row of weights."""
-    return data.ArrayLayout(signed(WEIGHT_BITS), config.lanes)
-
-
 def memory_shapes(config: HardwareConfig) -> dict[Memory, tuple[int, int]]:
-    """Width in bits and depth of every memory that a program fills."""
+    """Width in bits and depth of every memory that a program fills; `Memory.ROWS` is none."""
     return {
         Memory.DESCRIPTORS: (32, config.program_depth),
-        Memory.WEIGHTS: (weights_layout(config).size, config.weight_depth),
         Memory.PARAMS: (params_layout(config).size, config.param_depth),
         Memory.TAPS: (taps_layout(config).size, config.tap_depth),
     }
@@ -165,7 +174,8 @@ class Layer:
 class Program:
     """Everything an accelerator needs to run a network.
 
-    ``weights`` is int8 [rows, lanes]; ``params`` and ``taps`` hold one packed integer a beat.
+    ``weights`` is int8 [rows, lanes], the contents of external memory, row after row; ``params`` and ``taps`` hold one
+    packed integer a beat.
     """
 
     config: HardwareConfig
@@ -181,7 +191,7 @@ class Program:
         numbered = enumerate(self.layers, start=1)
         descriptors = [word for number, layer in numbered for word in layer.words(final=number == count)]
         stream = [Memory.DESCRIPTORS << 28 | len(descriptors), *descriptors]
-        stream += [Memory.WEIGHTS << 28 | len(self.weights), *self.weights.view(np.uint32).ravel().tolist()]
+        stream += [Memory.ROWS << 28 | 1, len(self.weights)]
         for memory, beats in ((Memory.PARAMS, self.params), (Memory.TAPS, self.taps)):
             stream.append(memory << 28 | len(beats))
             for beat in beats:

@@ -22,6 +22,7 @@ class Sequencer(wiring.Component):
     number : Out(8), the layer's position in the program
     begin : Out(1), a layer starts
     running : Out(1), a layer is running, or what it left in the pipelines
+    active : Out(1), the layer has not finished: work in the background may go on
     finished : In(1), the source of the layer has sent its last result; a pulse
     settled : In(1), nothing is on its way behind it
     report : Out(1), reported : In(1), the counters are sent, and have been
@@ -42,6 +43,7 @@ class Sequencer(wiring.Component):
                 "number": Out(8),
                 "begin": Out(1),
                 "running": Out(1),
+                "active": Out(1),
                 "finished": In(1),
                 "settled": In(1),
                 "report": Out(1),
@@ -76,7 +78,7 @@ class Sequencer(wiring.Component):
                 m.d.sync += [count.eq(0), wait.eq(0)]
                 m.next = "run"
             with m.State("run"):
-                m.d.comb += self.running.eq(1)
+                m.d.comb += [self.running.eq(1), self.active.eq(1)]
                 with m.If(self.finished):
                     m.next = "settle"
             with m.State("settle"):

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hw.beats import event_layout
 from hw.config import HardwareConfig
 from hw.counters import Counter
+from hw.popcount import popcount
 from hw.program import DESCRIPTOR, DESCRIPTOR_LAYOUT
 
 TALLIED = (
@@ -21,6 +22,10 @@ TALLIED = (
 """The counters that the events of a layer decide."""
 
 
+TALLY_CYCLES = 2
+"""Latency of the tally."""
+
+
 def tally_layout(config: HardwareConfig) -> data.StructLayout:
     """What each of these counters gains in a cycle, by its name."""
     return data.StructLayout({counter.name: (config.timesteps * config.lanes).bit_length() for counter in TALLIED})
@@ -33,10 +38,11 @@ class EventTally(wiring.Component):
     -------
     layer : In, the descriptor
     valid, ready : In(1), event : In(`hw.beats.event_layout`), the watched stream
-    counts : Out, increments of this cycle: ``events``, ``spikes``, ``sops``, ``weight_fetches``, ``nulls``,
+    counts : Out, increments of the cycle before last: ``events``, ``spikes``, ``sops``, ``weight_fetches``, ``nulls``,
         ``stalled`` and ``idle`` (`hw.counters.Counter`); ``idle`` says only that no event is there
 
-    Latency: none. The accumulates of an event are its channels, added once for every bit of its pattern: no multiplier.
+    Latency: two cycles. The accumulates of an event are its channels times the set bits of its pattern, as a sum of
+    shifted numbers of channels: no multiplier.
     """
 
     def __init__(self, *, config: HardwareConfig):
@@ -53,20 +59,28 @@ class EventTally(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        pattern = self.event.pattern
-        taken = self.valid & self.ready
-        channels = Signal(DESCRIPTOR["last_channels"])
-        m.d.comb += channels.eq(Mux(self.event.tail, self.layer.last_channels, self.layer.group_channels))
+        event, layer = self.event, self.layer
+        # The event is registered before it is counted, the counts before the counters add them.
+        pattern = Signal.like(event.pattern)
+        valid, ready, tail = Signal(), Signal(), Signal()
+        group_channels, last_channels = Signal(DESCRIPTOR["group_channels"]), Signal(DESCRIPTOR["last_channels"])
+        m.d.sync += [pattern.eq(event.pattern), tail.eq(event.tail), valid.eq(self.valid), ready.eq(self.ready)]
+        m.d.sync += [group_channels.eq(layer.group_channels), last_channels.eq(layer.last_channels)]
+        channels = Mux(tail, last_channels, group_channels)
+        spikes = Signal(range(self.config.timesteps + 1))
+        counts = Signal(self.counts.shape())
+        m.d.comb += spikes.eq(popcount(pattern))
         m.d.comb += [
-            self.counts.STALLED.eq(self.valid & ~self.ready),
-            self.counts.IDLE.eq(~self.valid),
-            self.counts.NULLS.eq(taken & ~pattern.any()),
+            counts.STALLED.eq(valid & ~ready),
+            counts.IDLE.eq(~valid),
+            counts.NULLS.eq(valid & ready & ~pattern.any()),
         ]
-        with m.If(taken & pattern.any()):
+        with m.If(valid & ready & pattern.any()):
             m.d.comb += [
-                self.counts.EVENTS.eq(1),
-                self.counts.SPIKES.eq(sum(pattern)),
-                self.counts.SOPS.eq(sum(Mux(bit, channels, 0) for bit in pattern)),
-                self.counts.WEIGHT_FETCHES.eq(channels),
+                counts.EVENTS.eq(1),
+                counts.SPIKES.eq(spikes),
+                counts.SOPS.eq(sum(Mux(bit, channels << place, 0) for place, bit in enumerate(spikes))),
+                counts.WEIGHT_FETCHES.eq(channels),
             ]
+        m.d.sync += self.counts.eq(counts)
         return m

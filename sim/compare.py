@@ -10,6 +10,9 @@ from hw.lowering import Lowered
 from hw.program import Kind
 from sim.expected import PORTS, Beats, Expected
 
+WEIGHTS = "weights"
+"""What a difference in the words from external memory is called."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PortRecords:
@@ -22,8 +25,14 @@ class PortRecords:
 
 @dataclass(frozen=True, kw_only=True)
 class HardwareRun:
-    """What the hardware did with one image: the records of every port of `PORTS`, and the counters as they came,
-    int64 [K, 3] with layer, counter and value; ``cycles`` from the start to the end."""
+    """What the hardware did with one image.
+
+    Members
+    -------
+    ports : the records of every port of `PORTS`
+    counters : as they came, int64 [K, 3] with layer, counter and value
+    cycles : from the start to the end
+    """
 
     ports: Mapping[str, PortRecords]
     counters: np.ndarray
@@ -33,6 +42,10 @@ class HardwareRun:
         """The value of a counter of a layer, 0 if it was not reported."""
         chosen = (self.counters[:, 0] == layer) & (self.counters[:, 1] == counter)
         return int(self.counters[chosen, 2].sum())
+
+    def total(self, counter: Counter) -> int:
+        """The sum of a counter over the layers."""
+        return int(self.counters[self.counters[:, 1] == counter, 2].sum())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,53 +72,88 @@ def compare(lowered: Lowered, expected: Sequence[Expected], run: HardwareRun) ->
     mismatches = []
     for number, (layer, wanted) in enumerate(zip(lowered.layers, expected, strict=True)):
         for port in PORTS:
-            mismatches += _compare_port(layer.step.name, port, number, wanted.beats.get(port), run.ports[port])
+            mismatches += _compare_port(layer.step.name, port, number, wanted.beats.get(port, ()), run.ports[port])
         mismatches += _compare_counters(layer.step.name, layer.step.kind, number, wanted, run)
-    return mismatches + _unknown_layers(lowered, run)
+    words = len(lowered.program.weights) * lowered.config.row_words
+    fetched = _difference(WEIGHTS, "sum of counter BUS_WORDS", words, run.total(Counter.BUS_WORDS))
+    return mismatches + ([fetched] if fetched else []) + _unknown_layers(lowered, run)
 
 
-def _compare_port(layer: str, port: str, number: int, beats: Beats | None, records: PortRecords) -> list[Mismatch]:
+class _Places:
+    """All beats that a layer writes to a port, part after part: their addresses, values, and what is known of them."""
+
+    def __init__(self, parts: Sequence[Beats], shape: tuple[int, ...]):
+        self.parts = parts
+        self.addresses = np.concatenate([np.zeros(0, int), *(part.addresses.ravel() for part in parts)])
+        self.values = np.concatenate([np.zeros((0, *shape), int), *(part.values.reshape(-1, *shape) for part in parts)])
+        self.known = np.concatenate([np.zeros((0, shape[-1]), bool), *(_known(part) for part in parts)])
+        self._order = np.argsort(self.addresses)
+
+    def find(self, addresses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which of the addresses are those of a beat, and these beats."""
+        order = np.searchsorted(self.addresses, addresses, sorter=self._order)
+        beats = np.append(self._order, 0)[order]
+        exists = np.append(self.addresses, 0)[beats] == addresses if len(self.addresses) else np.zeros(len(beats), bool)
+        return exists, beats[exists]
+
+    def coordinates(self, beats: np.ndarray) -> np.ndarray:
+        """Part, plane, pass, row, column and channel beat of some beats, int64 [6, beats]."""
+        starts = np.cumsum([0, *(part.addresses.size for part in self.parts)])
+        number = np.searchsorted(starts, beats, side="right") - 1
+        result = np.stack([number, *np.zeros((5, len(beats)), int)])
+        for index, part in enumerate(self.parts):
+            chosen = number == index
+            result[1:, chosen] = np.unravel_index(beats[chosen] - starts[index], part.addresses.shape)
+        return result
+
+
+def _known(part: Beats) -> np.ndarray:
+    """The timesteps of every beat that are of account, bool [beats, T]."""
+    grid = np.broadcast_to(part.known[:, None, None, None], (*part.addresses.shape, part.known.shape[1]))
+    return grid.reshape(-1, part.known.shape[1])
+
+
+def _compare_port(layer: str, port: str, number: int, parts: Sequence[Beats], records: PortRecords) -> list[Mismatch]:
     chosen = records.layers == number
     addresses, values = records.addresses[chosen], records.values[chosen]
-    if beats is None:
-        beats = Beats(values=np.zeros((0, 1, 1, 1, *values.shape[1:]), int), steps=0)
-    found = [_compare_values(layer, port, beats, addresses, values), _compare_addresses(layer, port, beats, addresses)]
+    places = _Places(parts, values.shape[1:])
+    found = [
+        _compare_values(layer, port, places, addresses, values),
+        _compare_addresses(layer, port, places, addresses),
+    ]
     return [mismatch for mismatch in found if mismatch is not None]
 
 
-def _compare_values(layer: str, port: str, beats: Beats, addresses: np.ndarray, values: np.ndarray) -> Mismatch | None:
-    """The first value that differs, by position, timestep and channel, in beats that exist."""
-    wanted = beats.values.reshape(-1, *beats.values.shape[4:])
-    index = addresses - beats.base
-    known = (index >= 0) & (index < len(wanted))
-    index, got = index[known], values[known]
-    differs = wanted[index, :, : beats.steps] != got[:, :, : beats.steps]
-    if not differs.any():
+def _compare_values(
+    layer: str, port: str, places: _Places, addresses: np.ndarray, values: np.ndarray
+) -> Mismatch | None:
+    """The first value that differs, by map, plane, position, timestep and channel, in beats that exist."""
+    exists, beats = places.find(addresses)
+    got = values[exists]
+    record, lane, step = np.nonzero((places.values[beats] != got) & places.known[beats][:, None])
+    if not len(record):
         return None
-    record, lane, step = np.nonzero(differs)
-    plane, y, x, beat = np.unravel_index(index[record], beats.values.shape[:4])
-    channel = beat * beats.values.shape[4] + lane
-    first = np.lexsort((channel, step, x, y, plane))[0]
-    planes = f"plane {plane[first]}, " if beats.values.shape[0] > 1 else ""
+    part, plane, turn, y, x, beat = places.coordinates(beats[record])
+    channel, time = beat * got.shape[1] + lane, turn * got.shape[2] + step
+    first = np.lexsort((channel, time, x, y, plane, part))[0]
     return Mismatch(
         layer=layer,
-        what=port,
-        place=f"{planes}position ({y[first]}, {x[first]}), timestep {step[first]}, channel {channel[first]}",
-        expected=str(wanted[index[record[first]], lane[first], step[first]]),
+        what=_what(port, places.parts[part[first]]),
+        place=f"{_plane(places.parts[part[first]], plane[first])}position ({y[first]}, {x[first]}), "
+        f"timestep {time[first]}, channel {channel[first]}",
+        expected=str(places.values[beats[record[first]], lane[first], step[first]]),
         got=str(got[record[first], lane[first], step[first]]),
         count=len(record),
     )
 
 
-def _compare_addresses(layer: str, port: str, beats: Beats, addresses: np.ndarray) -> Mismatch | None:
+def _compare_addresses(layer: str, port: str, places: _Places, addresses: np.ndarray) -> Mismatch | None:
     """The first beat that is not written exactly once, or should not be written at all."""
-    count = int(np.prod(beats.values.shape[:4]))
     written, times = np.unique(addresses, return_counts=True)
-    wanted = np.arange(beats.base, beats.base + count)
-    every = np.union1d(written, wanted)
+    every = np.union1d(written, places.addresses)
     is_written = np.zeros(len(every), int)
     is_written[np.searchsorted(every, written)] = times
-    should = np.isin(every, wanted).astype(int)
+    should = np.isin(every, places.addresses).astype(int)
     wrong = np.nonzero(is_written != should)[0]
     if not len(wrong):
         return None
@@ -113,17 +161,27 @@ def _compare_addresses(layer: str, port: str, beats: Beats, addresses: np.ndarra
     return Mismatch(
         layer=layer,
         what=f"{port} writes",
-        place=_beat_place(beats, int(address)) if should[wrong[0]] else f"beat address {address}",
+        place=_beat_place(places, address) if should[wrong[0]] else f"beat address {address}",
         expected=str(should[wrong[0]]),
         got=str(is_written[wrong[0]]),
         count=len(wrong),
     )
 
 
-def _beat_place(beats: Beats, address: int) -> str:
-    plane, y, x, beat = np.unravel_index(address - beats.base, beats.values.shape[:4])
-    planes = f"plane {plane}, " if beats.values.shape[0] > 1 else ""
-    return f"{planes}position ({y}, {x}), channel beat {beat}"
+def _beat_place(places: _Places, address: int) -> str:
+    part, plane, turn, y, x, beat = places.coordinates(places.find(np.array([address]))[1])[:, 0]
+    map_ = places.parts[part]
+    in_pass = f"pass {turn}, " if map_.addresses.shape[1] > 1 else ""
+    return f"{map_.name}, {_plane(map_, plane)}{in_pass}position ({y}, {x}), channel beat {beat}"
+
+
+def _what(port: str, part: Beats) -> str:
+    """What differs: the port, or the counts that leave on the port of the spikes."""
+    return "counts of spikes" if part.name.endswith(".counts") else port
+
+
+def _plane(part: Beats, plane: int) -> str:
+    return f"plane {plane}, " if part.addresses.shape[0] > 1 else ""
 
 
 def _compare_counters(layer: str, kind: Kind, number: int, wanted: Expected, run: HardwareRun) -> list[Mismatch]:
@@ -136,12 +194,24 @@ def _compare_counters(layer: str, kind: Kind, number: int, wanted: Expected, run
             found.append(_difference(layer, f"reports of {what}", 1, times))
         elif counter in wanted.counters:
             found.append(_difference(layer, what, wanted.counters[counter], run.counter(number, counter)))
+    for counter, value in wanted.shared.items():
+        together = run.counter(number, counter) + run.counter(number + 1, counter)
+        found.append(_difference(layer, f"counter {counter.name} of this layer and the next", value, together))
     if kind is Kind.EVENT:
         parts = (Counter.EVENTS, Counter.NULLS, Counter.STALLED, Counter.IDLE)
         total = sum(run.counter(number, part) for part in parts)
         found.append(
             _difference(layer, "counter CYCLES, the sum of its parts", total, run.counter(number, Counter.CYCLES))
         )
+        if run.counter(number, Counter.WAITING) > run.counter(number, Counter.IDLE):
+            found.append(
+                _difference(
+                    layer,
+                    "counter WAITING, a part of IDLE",
+                    run.counter(number, Counter.IDLE),
+                    run.counter(number, Counter.WAITING),
+                )
+            )
     return [mismatch for mismatch in found if mismatch is not None]
 
 

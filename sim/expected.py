@@ -1,141 +1,184 @@
 """What the hardware must do with one image: the contents of every trace and the value of every counter."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from golden.integer import Trace
+from hw.activity import input_spikes, window_sums, words_read
 from hw.allocate import channel_beats
-from hw.config import HardwareConfig
 from hw.counters import Counter
 from hw.limits import STREAM_TARGETS
 from hw.lowering import Lowered, LoweredLayer
 from hw.program import Kind, Target
+from hw.schedule import Map
 
-UNPREDICTED = (Counter.CYCLES, Counter.STALLED, Counter.IDLE)
-"""Counters of time: they depend on the implementation; those of an EVENT layer have to add up."""
+BACKGROUND = (Counter.MIX_SOPS, Counter.MIX_READS, Counter.MIX_WRITES)
+"""Counters of the mixing unit, which runs beside the layer that writes the keys and the next one."""
+
+PORTS = ("spikes", "mixed", "windows", "stream", "mask", "logits")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Beats:
-    """What a layer writes to one port: every beat exactly once.
+    """What a layer writes to one port, or a part of it: every beat exactly once.
 
-    ``values`` is [planes, height, width, channel beats, P, T], so that a beat's address is ``base`` plus its raster
-    index in the first four axes. Values of timesteps from ``steps`` on are of no account.
+    Members
+    -------
+    name : of the map, by its golden name
+    values : [planes, passes, height, width, channel beats, P, T]
+    addresses : of every beat, [planes, passes, height, width, channel beats]
+    known : bool [passes, T], the timesteps that are of account
     """
 
+    name: str
     values: np.ndarray
-    base: int = 0
-    steps: int
+    addresses: np.ndarray
+    known: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """What one layer must do: what it writes, by port (see `PORTS`), and its counters."""
+    """What one layer must do.
 
-    beats: Mapping[str, Beats]
+    Members
+    -------
+    beats : what it writes, by port (see `PORTS`)
+    counters : those that the golden model predicts
+    shared : counters of which only the sum over this layer and the next is predicted
+    """
+
+    beats: Mapping[str, tuple[Beats, ...]]
     counters: Mapping[Counter, int]
-
-
-PORTS = ("spikes", "windows", "stream", "mask", "logits")
+    shared: Mapping[Counter, int] = field(default_factory=dict)
 
 
 def expect(lowered: Lowered, trace: Trace, images: np.ndarray, *, image: int) -> list[Expected]:
     """What every layer must do for one image of a golden run.
 
-    ``trace`` is the golden run of ``images``, uint8 [B, C, H, W]; ``image`` counts within them.
+    ``trace`` is the golden run of ``images``, uint8 [B, C, H, W] or [B, T, C, H, W]; ``image`` counts within them.
     """
-    golden = _Golden(lowered, trace, images[image], image)
-    return [Expected(beats=golden.beats(layer), counters=golden.counters(layer)) for layer in lowered.layers]
+    golden = _Golden(lowered, trace, images, image)
+    return [golden.expected(layer) for layer in lowered.layers]
 
 
 class _Golden:
     """The golden results of one image, as the hardware lays them out."""
 
-    def __init__(self, lowered: Lowered, trace: Trace, pixels: np.ndarray, image: int):
+    def __init__(self, lowered: Lowered, trace: Trace, images: np.ndarray, image: int):
         self.config = lowered.config
         self.model = lowered.model
         self.trace = trace
         self.image = image
-        self.pixels = pixels
+        self.images = images
+        passes = -(-self.model.timesteps // self.config.timesteps)
+        steps = np.arange(passes * self.config.timesteps) < self.model.timesteps
+        self.modelled = steps.reshape(passes, -1)
+
+    def expected(self, layer: LoweredLayer) -> Expected:
+        """Everything that one layer must do."""
+        beats = self.beats(layer)
+        counters, shared = self.counters(layer, beats), {}
+        if layer.step.mix is not None:
+            shared = self._mix_counts(layer)
+        if layer.step.mix is not None or layer.step.keys is not None:
+            counters = {counter: value for counter, value in counters.items() if counter not in BACKGROUND}
+        return Expected(beats=beats, counters=counters, shared=shared)
 
     def value(self, name: str) -> np.ndarray:
-        """A golden result as int64 [planes, T, C, H, W] in the timesteps of the hardware; vectors are 1x1 maps."""
-        if name == "pixels":
-            return _bit_planes(self.pixels, self.config)
+        """A golden result as int64 [1, passes, T, C, H, W] in the timesteps of the hardware; vectors are 1x1 maps."""
         value = self.trace.values[name][:, self.image].numpy().astype(np.int64)
         grids = {4: value.shape[2:], 3: (self.model.window_side,) * 2, 2: (1, 1)}
-        height, width = grids[value.ndim]
-        value = value.reshape(1, *value.shape[:2], height, width)
-        return _pad(value, axis=1, size=self.config.timesteps)
+        grid = value.reshape(*value.shape[:2], *grids[value.ndim])
+        return _pad(grid, axis=0, size=self.modelled.size).reshape(1, *self.modelled.shape, *grid.shape[1:])
 
-    def beats(self, layer: LoweredLayer) -> dict[str, Beats]:
+    def spikes(self, spikes: Map) -> np.ndarray:
+        """The contents of a map, int64 [planes, passes, T, C, H, W]."""
+        return input_spikes(spikes, self.trace, self.images, self.model, self.config, image=self.image)
+
+    def beats(self, layer: LoweredLayer) -> dict[str, tuple[Beats, ...]]:
         """What a layer writes, by port."""
-        step = layer.step
-        names = {
-            "spikes": step.writes.name if step.writes else None,
-            "windows": step.windows,
-            "stream": step.stream,
-            "mask": step.mask,
-            "logits": step.logits,
-        }
-        return {port: self._beats(layer, port, name) for port, name in names.items() if name is not None}
+        step, everywhere = layer.step, np.ones_like(self.modelled)
+        maps = [(step.writes, layer.output_base), (step.counts, layer.count_base)]
+        found = {"spikes": [self._map_beats(spikes, base) for spikes, base in maps if spikes is not None]}
+        if step.mix is not None:
+            found["mixed"] = [self._map_beats(step.mix.writes, layer.mix_base)]
+        # Currents without spikes are biases beyond the model's timesteps; neurons are masked there.
+        vectors = (("windows", everywhere), ("stream", self.modelled), ("mask", everywhere), ("logits", self.modelled))
+        for port, known in vectors:
+            name = getattr(step, port)
+            if name is not None:
+                # The mask has a place for as many channel beats as the hardware can have, in every pass.
+                pitch = _power_of_two(self.config.channel_depth) if port == "mask" else None
+                found[port] = [self._beats(name, self.value(name), known, pitch=pitch)]
+        return {port: tuple(parts) for port, parts in found.items() if parts}
 
-    def _beats(self, layer: LoweredLayer, port: str, name: str) -> Beats:
+    def _map_beats(self, spikes: Map, base: int) -> Beats:
+        value = self.spikes(spikes)
+        known = np.ones((value.shape[1], self.config.timesteps), bool)
+        return self._beats(spikes.name, value, known, base=base)
+
+    def _beats(
+        self, name: str, value: np.ndarray, known: np.ndarray, *, base: int = 0, pitch: int | None = None
+    ) -> Beats:
+        """Beats in the order of their addresses, from ``base`` on; ``pitch`` is the distance of passes, if given."""
+        planes, passes, steps, channels, height, width = value.shape
         size = self.config.beat_channels
-        value = self.value(name)
-        planes, steps, channels, height, width = value.shape
-        padded = _pad(value, axis=2, size=size * channel_beats(channels, self.config))
-        grid = padded.reshape(planes, steps, -1, size, height, width).transpose(0, 4, 5, 2, 3, 1)
-        return Beats(
-            values=np.ascontiguousarray(grid),
-            base=layer.output_base if port == "spikes" else 0,
-            # Currents without spikes are biases; neurons are masked there.
-            steps=self.model.timesteps if port in ("stream", "logits") else self.config.timesteps,
-        )
+        padded = _pad(value, axis=3, size=size * channel_beats(channels, self.config))
+        grid = padded.reshape(planes, passes, steps, -1, size, height, width).transpose(0, 1, 5, 6, 3, 4, 2)
+        shape = grid.shape[:5]
+        place = np.arange(np.prod(shape)).reshape(shape)
+        if pitch is not None:
+            place = place[:, :1] + pitch * np.arange(passes).reshape(1, -1, 1, 1, 1)
+        return Beats(name=name, values=np.ascontiguousarray(grid), addresses=base + place, known=known)
 
-    def counters(self, layer: LoweredLayer) -> dict[Counter, int]:
-        """Every counter that the golden model predicts."""
+    def counters(self, layer: LoweredLayer, beats: Mapping[str, tuple[Beats, ...]]) -> dict[Counter, int]:
+        """Every counter that the golden model predicts, if nothing runs in the background.
+
+        Cycles depend on the implementation, and so does the layer in which a weight arrives.
+        """
         kind, step = layer.step.kind, layer.step
-        counts = dict.fromkeys(Counter, 0)
+        counts = {counter: 0 for counter in Counter if counter not in (Counter.CYCLES, Counter.BUS_WORDS)}
         if kind is Kind.EVENT:
             counts |= self._event_counts(layer)
-            del counts[Counter.STALLED], counts[Counter.IDLE]
-        elif kind is Kind.MIX:
-            counts |= self._mix_counts(layer)
+            del counts[Counter.STALLED], counts[Counter.IDLE], counts[Counter.WAITING]
         elif kind is Kind.POOL:
-            counts[Counter.STREAM_READS] = step.tokens * channel_beats(step.outputs, self.config)
-        del counts[Counter.CYCLES]
-        return counts | self._write_counts(layer)
+            counts[Counter.STREAM_READS] = step.passes * step.tokens * channel_beats(step.outputs, self.config)
+        return counts | self._write_counts(layer, beats)
 
     def _event_counts(self, layer: LoweredLayer) -> dict[Counter, int]:
         step = layer.step
         groups = -(-step.outputs // self.config.lanes)
-        spikes = self.value(step.reads.name)
-        events = window_sums(spikes.any(axis=1).sum(axis=1), step.kernel)
-        bits = int(window_sums(spikes.sum(axis=(1, 2)), step.kernel).sum())
+        spikes = self.spikes(step.reads)
+        # A map of one pass is read again in every other.
+        repeats = step.passes // step.reads.passes
+        events = window_sums(spikes.any(axis=2).sum(axis=2), step.kernel)
+        bits = repeats * int(window_sums(spikes.sum(axis=(2, 3)), step.kernel).sum())
+        count = repeats * int(events.sum())
         return {
-            Counter.EVENTS: groups * int(events.sum()),
+            Counter.EVENTS: groups * count,
             Counter.SPIKES: groups * bits,
             Counter.SOPS: step.outputs * bits,
-            Counter.WEIGHT_FETCHES: step.outputs * int(events.sum()),
-            Counter.NULLS: groups * int((events == 0).sum()),
-            Counter.SPIKE_READS: groups * words_read(layer, self.config),
+            Counter.WEIGHT_FETCHES: step.outputs * count,
+            Counter.NULLS: groups * repeats * int((events == 0).sum()),
+            Counter.SPIKE_READS: groups * repeats * int(words_read(step.reads, step.kernel, self.config).sum()),
         }
 
     def _mix_counts(self, layer: LoweredLayer) -> dict[Counter, int]:
-        keys = self.value(layer.step.reads.name)
-        mask = self.value(layer.step.reads.name.removesuffix("k") + "mask")
-        reach = window_sums(np.ones(keys.shape[3:], int), 3)
+        keys = self.spikes(layer.step.writes)
+        mask = self.value(layer.step.mask)
+        reach = window_sums(np.ones(keys.shape[4:], int), 3)
+        beats = keys.shape[1] * layer.step.writes.positions * channel_beats(layer.step.outputs, self.config)
         return {
-            Counter.SOPS: int((keys * reach).sum() + (keys & mask).sum()),
-            Counter.SPIKE_READS: layer.step.reads.positions * channel_beats(layer.step.outputs, self.config),
+            Counter.MIX_SOPS: int((keys * reach).sum() + (keys & mask).sum()),
+            Counter.MIX_READS: beats,
+            Counter.MIX_WRITES: beats,
         }
 
-    def _write_counts(self, layer: LoweredLayer) -> dict[Counter, int]:
+    def _write_counts(self, layer: LoweredLayer, beats: Mapping[str, tuple[Beats, ...]]) -> dict[Counter, int]:
         step = layer.step
-        sizes = {port: beats.values[..., 0, 0].size for port, beats in self.beats(layer).items()}
+        sizes = {port: sum(part.addresses.size for part in parts) for port, parts in beats.items()}
         counts = {Counter.SPIKE_WRITES: sizes.get("spikes", 0)}
         if step.targets & STREAM_TARGETS:
             opens = Target.STREAM_OPEN in step.targets
@@ -148,33 +191,9 @@ class _Golden:
         return counts
 
 
-def window_sums(values: np.ndarray, kernel: int) -> np.ndarray:
-    """Sums of [..., H, W] over the window of each position, zero outside; ``kernel`` is 1 or 3."""
-    if kernel == 1:
-        return values
-    height, width = values.shape[-2:]
-    padded = np.pad(values, [(0, 0)] * (values.ndim - 2) + [(1, 1), (1, 1)])
-    return sum(padded[..., y : y + height, x : x + width] for y in range(3) for x in range(3))
-
-
-def words_read(layer: LoweredLayer, config: HardwareConfig) -> int:
-    """Words of spike memory that hold the input rows of every position, for one group of output channels."""
-    spikes, reach = layer.step.reads, layer.step.kernel // 2
-    pixel = channel_beats(spikes.channels, config)
-    rows, columns = np.arange(spikes.planes * spikes.height), np.arange(spikes.width)
-    left, right = np.maximum(columns - reach, 0), np.minimum(columns + reach, spikes.width - 1)
-    row_starts = layer.input_base + rows[:, None] * spikes.width * pixel
-    first, last = row_starts + left * pixel, row_starts + (right + 1) * pixel - 1
-    words = last // config.word_beats - first // config.word_beats + 1
-    # A row of the input is read for as many rows of the output as its window reaches.
-    readers = window_sums(np.ones((spikes.height, 1), int), layer.step.kernel)
-    return int((words.reshape(spikes.planes, spikes.height, -1) * readers).sum())
-
-
-def _bit_planes(pixels: np.ndarray, config: HardwareConfig) -> np.ndarray:
-    """Chunks of ``timesteps`` bits of pixels [C, H, W], most significant first: int64 [chunks, T, C, H, W]."""
-    shifts = config.timesteps * np.arange(config.chunks)[::-1, None] + np.arange(config.timesteps)
-    return pixels.astype(np.int64) >> shifts[..., None, None, None] & 1
+def _power_of_two(value: int) -> int:
+    """The smallest power of two that is not below a value."""
+    return 1 << (value - 1).bit_length()
 
 
 def _pad(values: np.ndarray, *, axis: int, size: int) -> np.ndarray:

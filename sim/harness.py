@@ -16,7 +16,8 @@ class Interface:
     """The ports of a component as the harness sees them; a port's place in its tuple is its index there.
 
     Members: sources : input streams; sinks : output streams, those with back-pressure first; inputs, outputs : plain
-    ports. Streams are given by their payload port.
+    ports; memories : buses of external memory, the read channels of AXI4. Streams are given by their payload port,
+    buses by their data port.
     """
 
     sources: tuple[Port, ...]
@@ -24,11 +25,17 @@ class Interface:
     waiting: int
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    memories: tuple[Port, ...]
 
 
 def stream_name(payload: Port) -> str:
     """Return the name of the stream that a payload port belongs to."""
     return payload.name.removesuffix("__payload")
+
+
+def bus_name(data: Port) -> str:
+    """Return the name of the bus that a data port belongs to."""
+    return data.name.removesuffix("__rdata")
 
 
 def words(port: Port) -> int:
@@ -50,13 +57,16 @@ def describe(component: wiring.Component) -> Interface:
             raise TypeError(f"input stream {name!r} must have back-pressure to be driven by the native model")
         (sources if port.is_input else waiting if has_ready else records).append(port)
     members = {f"{name}__{part}" for name in payloads for part in ("payload", "valid", "ready")}
-    plain = [port for name, port in ports.items() if name not in members]
+    memories = tuple(port for name, port in ports.items() if name.endswith("__rdata"))
+    buses = tuple(f"{bus_name(port)}__" for port in memories)
+    plain = [port for name, port in ports.items() if name not in members and not name.startswith(buses)]
     return Interface(
         sources=tuple(sources),
         sinks=(*waiting, *records),
         waiting=len(waiting),
         inputs=tuple(port for port in plain if port.is_input),
         outputs=tuple(port for port in plain if not port.is_input),
+        memories=memories,
     )
 
 
@@ -92,13 +102,19 @@ def _header(interface: Interface) -> str:
         ],
         "INPUTS": [f"X({index}, {_mangle(port.name)})" for index, port in enumerate(interface.inputs)],
         "OUTPUTS": [f"X({index}, {_mangle(port.name)})" for index, port in enumerate(interface.outputs)],
+        "MEMORIES": [f"X({index}, MEMORY_{index})" for index in range(len(interface.memories))],
     }
     numbers = {
         "SOURCE_COUNT": len(interface.sources),
         "SINK_COUNT": len(interface.sinks),
+        "MEMORY_COUNT": len(interface.memories),
         "OUTPUT_WORDS": max([2, *(words(port) for port in interface.outputs)]),
     }
     lines = [f"#define {name} {value}" for name, value in numbers.items()]
+    lines += [
+        f"#define MEMORY_{index}(signal) {_mangle(f'{bus_name(port)}__')}##signal"
+        for index, port in enumerate(interface.memories)
+    ]
     lines += [f"#define {name}(X) {' '.join(entries)}" for name, entries in lists.items()]
     return "\n".join(["#pragma once", *lines, ""])
 

@@ -2,10 +2,13 @@
 //
 // "ports.h" is generated from the component. It lists its ports as X-macros, with an index each: SOURCES (input
 // streams: payload, valid, ready), SINKS (output streams with back-pressure: payload, valid, ready), RECORDS (output
-// streams without: payload, valid), INPUTS and OUTPUTS (plain ports).
+// streams without: payload, valid), INPUTS and OUTPUTS (plain ports), MEMORIES (the read
+// channels of AXI4; a macro that makes a port of a signal's name).
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -64,11 +67,29 @@ struct Sink {
     uint64_t stall = 0;
 };
 
+// External memory behind the read channels of AXI4: bursts are answered in order, the first word of one `latency`
+// cycles after it could be at the earliest, which is two cycles after its address.
+struct Memory {
+    struct Burst {
+        uint64_t address, due;
+        uint32_t words;
+    };
+
+    std::vector<uint8_t> contents;
+    std::deque<Burst> bursts;
+    std::size_t width = 0;  // bytes of a word
+    uint64_t latency = 0;
+    double bandwidth = 1, saved = 1;
+    uint64_t stall = 0;
+    bool offered = false;
+};
+
 struct Simulation {
     VerilatedContext context;
     std::unique_ptr<Vtop> top;
     Source sources[SOURCE_COUNT + 1];
     Sink sinks[SINK_COUNT + 1];
+    Memory memories[MEMORY_COUNT + 1];
     uint64_t cycle = 0;
     uint64_t random = 1;
 #if VM_TRACE
@@ -110,6 +131,32 @@ struct Simulation {
         store(payload, &sink.words[end + CYCLE_WORDS]);
     }
 
+    template <typename T>
+    void answer(Memory& memory, T& rdata, CData& rvalid, CData& rlast, CData& arready) {
+        arready = !stalls(memory.stall);
+        memory.saved = std::min(1.0, memory.saved + memory.bandwidth);
+        const bool may = memory.saved >= 1 && !stalls(memory.stall);
+        if (may) memory.saved -= 1;
+        memory.offered = may && !memory.bursts.empty() && memory.bursts.front().due <= cycle;
+        rvalid = memory.offered;
+        if (!memory.offered) return;
+        const Memory::Burst& burst = memory.bursts.front();
+        uint32_t words[sizeof(T) / 4 + 2] = {};
+        if (burst.address + memory.width <= memory.contents.size())
+            std::memcpy(words, &memory.contents[burst.address], memory.width);
+        load(rdata, words);
+        rlast = burst.words == 1;
+    }
+
+    void serve(Memory& memory, CData rready, bool asked, uint64_t address, uint32_t length) {
+        if (memory.offered && rready) {
+            Memory::Burst& burst = memory.bursts.front();
+            burst.address += memory.width;
+            if (--burst.words == 0) memory.bursts.pop_front();
+        }
+        if (asked) memory.bursts.push_back({address, cycle + 2 + memory.latency, length + 1});
+    }
+
     void dump(uint64_t time) {
 #if VM_TRACE
         if (trace) trace->dump(time);
@@ -123,6 +170,8 @@ struct Simulation {
         SOURCES(OFFER)
 #define ADMIT(index, payload, valid, ready) top->ready = !stalls(sinks[index].stall);
         SINKS(ADMIT)
+#define ANSWER(index, bus) answer(memories[index], top->bus(rdata), top->bus(rvalid), top->bus(rlast), top->bus(arready));
+        MEMORIES(ANSWER)
         top->clk = 0;
         top->eval();
         dump(2 * cycle);
@@ -132,6 +181,10 @@ struct Simulation {
         SINKS(TAKE)
 #define RECORD(index, payload, valid) take(sinks[index], top->payload, top->valid);
         RECORDS(RECORD)
+#define SERVE(index, bus)                                                                       \
+    serve(memories[index], top->bus(rready), top->bus(arvalid) && top->bus(arready), top->bus(araddr), \
+          top->bus(arlen));
+        MEMORIES(SERVE)
     }
 
     void edge() {
@@ -172,6 +225,7 @@ EXPORT void sim_reset(Simulation* sim, int cycles) {
         source.next = 0;
         source.offered = false;
     }
+    for (Memory& memory : sim->memories) memory.bursts.clear();
     sim->top->rst = 1;
     for (int i = 0; i < cycles; i++) {
         sim->step();
@@ -195,6 +249,21 @@ EXPORT void sim_stall_source(Simulation* sim, int index, double probability) {
 
 EXPORT void sim_stall_sink(Simulation* sim, int index, double probability) {
     sim->sinks[index].stall = static_cast<uint64_t>(probability * 4294967296.0);
+}
+
+// Sets what a memory holds, from address 0 on, and how it behaves.
+EXPORT void sim_memory(Simulation* sim, int index, const uint8_t* contents, uint64_t size, uint64_t width,
+                       uint64_t latency, double bandwidth) {
+    Memory& memory = sim->memories[index];
+    memory.contents.assign(contents, contents + size);
+    memory.width = width;
+    memory.latency = latency;
+    memory.bandwidth = bandwidth;
+    memory.saved = 1;
+}
+
+EXPORT void sim_stall_memory(Simulation* sim, int index, double probability) {
+    sim->memories[index].stall = static_cast<uint64_t>(probability * 4294967296.0);
 }
 
 EXPORT uint64_t sim_pending(Simulation* sim, int index) {

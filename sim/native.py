@@ -10,11 +10,11 @@ from amaranth.lib import wiring
 
 from golden.errors import SaformerError
 from sim.build import build
-from sim.harness import describe, recipe, stream_name, words
+from sim.harness import bus_name, describe, recipe, stream_name, words
 from sim.records import Records
 from sim.verilog import Port, cached_verilog, to_verilog
 
-CHUNK = 200_000
+CHUNK = 50_000
 """Cycles between two calls of the progress function, and between two chances to interrupt."""
 
 _WORDS = ctypes.POINTER(ctypes.c_uint32)
@@ -25,6 +25,11 @@ _CALLS: dict[str, tuple[object, tuple[object, ...]]] = {
     "sim_send": (None, (ctypes.c_void_p, ctypes.c_int, _WORDS, ctypes.c_uint64)),
     "sim_stall_source": (None, (ctypes.c_void_p, ctypes.c_int, ctypes.c_double)),
     "sim_stall_sink": (None, (ctypes.c_void_p, ctypes.c_int, ctypes.c_double)),
+    "sim_memory": (
+        None,
+        (ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, *[ctypes.c_uint64] * 3, ctypes.c_double),
+    ),
+    "sim_stall_memory": (None, (ctypes.c_void_p, ctypes.c_int, ctypes.c_double)),
     "sim_pending": (ctypes.c_uint64, (ctypes.c_void_p, ctypes.c_int)),
     "sim_set": (None, (ctypes.c_void_p, ctypes.c_int, _WORDS)),
     "sim_get": (None, (ctypes.c_void_p, ctypes.c_int, _WORDS)),
@@ -67,6 +72,7 @@ class NativeModel:
         self._sinks = _index(self._interface.sinks, stream_name)
         self._inputs = _index(self._interface.inputs, lambda port: port.name)
         self._outputs = _index(self._interface.outputs, lambda port: port.name)
+        self._memories = _index(self._interface.memories, bus_name)
         self.seconds = 0.0
         self._handle = None
         how = recipe(component, trace=trace is not None, public=public)
@@ -112,15 +118,30 @@ class NativeModel:
             raise ValueError(f"{stream}: an item has {words(port)} words of 32 bits; {flat.size} words do not divide")
         self._library.sim_send(self._handle, index, _words(flat), flat.size)
 
+    def memory(self, bus: str, contents: np.ndarray, *, latency: int, bandwidth: float) -> None:
+        """Fill the external memory behind a bus from address 0 on, and say how fast it is.
+
+        The first word of a burst is transferred ``latency`` cycles later than it could be, which is two cycles after
+        its address; ``bandwidth`` is the share of the cycles, above 0 and at most 1, in which a word may be.
+        """
+        index, port = self._memories[bus]
+        flat = np.ascontiguousarray(contents).tobytes()
+        self._library.sim_memory(self._handle, index, flat, len(flat), port.width // 8, latency, bandwidth)
+
     def pending(self, stream: str) -> int:
         """Return how many items of an input stream have not been taken."""
         return self._library.sim_pending(self._handle, self._sources[stream][0])
 
     def stall(self, stream: str, probability: float) -> None:
-        """Let a stream pause at random: an input stream before an item, an output stream before any cycle."""
+        """Let a stream pause at random: an input stream before an item, an output stream before any cycle.
+
+        A bus of external memory pauses before a request and before a word.
+        """
         if not 0 <= probability < 1:
             raise ValueError(f"a stall probability must be at least 0 and below 1, not {probability!r}")
-        if stream in self._sources:
+        if stream in self._memories:
+            self._library.sim_stall_memory(self._handle, self._memories[stream][0], probability)
+        elif stream in self._sources:
             self._library.sim_stall_source(self._handle, self._sources[stream][0], probability)
         elif self._sinks[stream][0] < self._interface.waiting:
             self._library.sim_stall_sink(self._handle, self._sinks[stream][0], probability)
@@ -152,7 +173,7 @@ class NativeModel:
     def run_until(self, output: str, *, limit: int, progress: Callable[[int], object] | None = None) -> int:
         """Run until a one-bit output is set, and return the cycles that took, the last one included.
 
-        ``progress`` is called with the cycles so far, about every 200,000 cycles. Raises SaformerError after ``limit``
+        ``progress`` is called with the cycles so far, about every 50,000 cycles. Raises SaformerError after ``limit``
         cycles.
         """
         return self._run_to(f"{output} was not set", self._outputs[output][0], -1, limit, progress)

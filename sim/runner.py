@@ -41,7 +41,7 @@ def run_bench(
     parameters: Mapping[str, object] | None = None,
     seed: int | None = None,
     internals: bool = False,
-    timeout: float = 900,
+    timeout: float | None = 900,
 ) -> BenchResult:
     """Run the cocotb tests of module ``bench`` on ``component`` and return their names and log.
 
@@ -52,7 +52,7 @@ def run_bench(
     parameters : values for the bench (anything JSON can hold), read there with `sim.streams.parameters`
     seed : of all random choices of the bench; ``SAFORMER_SEED`` or 1 if not given
     internals : whether the bench can also see the signals inside (slower)
-    timeout : seconds until the simulator is ended
+    timeout : seconds until the simulator is ended, or None
 
     Raises AssertionError with the failing tests and the end of the log.
     """

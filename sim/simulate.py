@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol, Self
 
 import numpy as np
 from amaranth.lib import wiring
 
+from golden.config import Input
 from hw.accelerator import Accelerator
 from hw.allocate import channel_beats
 from hw.config import HardwareConfig
 from hw.lowering import Lowered
 from hw.program import Kind
+from hw.timelines import ExternalMemory
 from sim.compare import HardwareRun, PortRecords
 from sim.expected import PORTS
 from sim.native import NativeModel
@@ -23,15 +26,39 @@ PATIENCE = 4
 """A run is given up after this many times the cycles of an input in which everything fires."""
 
 
+class Engine(Protocol):
+    """What runs programs: `Simulator`, or `sim.cocotb_engine.CocotbEngine`."""
+
+    memory: ExternalMemory
+
+    def __enter__(self) -> Self:
+        """Begin."""
+
+    def __exit__(self, *exception: object) -> None:
+        """End the simulation."""
+
+    @property
+    def cycles_per_second(self) -> float:
+        """Mean speed so far."""
+
+    def load(self, lowered: Lowered) -> None:
+        """Take a program and its weights."""
+
+    def run(self, image: np.ndarray, *, progress: Callable[[int, int], object] | None = None) -> HardwareRun:
+        """Run the loaded program on an image; ``progress`` is called with the cycles so far and the layer's number."""
+
+
 class Simulator:
-    """An accelerator that takes one program after the other.
+    """An accelerator that takes one program after the other, as a native library.
 
     Parameters
     ----------
     config : of the accelerator
     accelerator : the design, if it is not `hw.accelerator.Accelerator`
     trace : file for a VCD waveform, or None
-    stall, seed : probability that the pixel stream pauses before a pixel, and the seed of these pauses
+    memory : latency and bandwidth of the external memory
+    stall, seed : probability that the pixel stream pauses before an item, and the external memory before a word or a
+        request; and the seed of these pauses
 
     Members: ``native`` : the model, for its cycles and speed.
 
@@ -44,78 +71,117 @@ class Simulator:
         config: HardwareConfig,
         accelerator: wiring.Component | None = None,
         trace: Path | None = None,
+        memory: ExternalMemory | None = None,
         stall: float = 0.0,
         seed: int = 1,
     ):
         own = accelerator is None
+        self.memory = memory or ExternalMemory()
         self.native = NativeModel(
             Accelerator(config=config) if own else accelerator,
             identity=repr(config) if own else None,
             trace=trace,
             seed=seed,
         )
-        self.native.stall("pixels", stall)
+        self.stall(stall)
 
-    def __enter__(self) -> "Simulator":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:
         self.native.close()
 
+    @property
+    def cycles_per_second(self) -> float:
+        """Mean speed of the simulation so far."""
+        return self.native.cycles_per_second
+
+    def stall(self, probability: float) -> None:
+        """Let the pixel stream and the external memory pause at random from now on."""
+        self._stall = probability
+        self.native.stall("pixels", probability)
+        self.native.stall("bus", probability)
+
     def load(self, lowered: Lowered) -> None:
-        """Write a program into the memories of the accelerator."""
+        """Write a program into the memories of the accelerator, and its weights into external memory."""
         words = lowered.program.words()
         self.lowered = lowered
+        self.native.memory("bus", lowered.program.weights, latency=self.memory.latency, bandwidth=self.memory.bandwidth)
         self.native.send("program", words)
         self.native.run_drained("program", limit=PATIENCE * len(words) + LOADER_CYCLES)
         self.native.step(LOADER_CYCLES)
 
-    def run(self, image: np.ndarray, *, progress: Callable[[int], object] | None = None) -> HardwareRun:
-        """Run the loaded program on one image, uint8 [C, H, W]; ``progress`` is called with the cycles so far.
+    def run(self, image: np.ndarray, *, progress: Callable[[int, int], object] | None = None) -> HardwareRun:
+        """Run the loaded program on one image, uint8 [C, H, W], or frames [T, C, H, W].
 
-        Raises SaformerError when the accelerator does not finish.
+        ``progress`` is called with the cycles so far and the number of the layer. Raises SaformerError when the
+        accelerator does not finish.
         """
         self.native.clear()
-        self.native.send("pixels", np.ascontiguousarray(image.transpose(1, 2, 0)).ravel())
+        self.native.send("pixels", input_items(self.lowered, image))
         begin = self.native.cycle
         self.native.pulse("start")
-        self.native.run_until("done", limit=PATIENCE * dense_cycles(self.lowered), progress=progress)
-        return HardwareRun(
-            ports={port: self._records(port) for port in PORTS},
-            counters=_counters(self.native.records("counters")),
-            cycles=self.native.cycle - begin,
-        )
+        report = (lambda cycles: progress(cycles, self.native.get("layer"))) if progress else None
+        self.native.run_until("done", limit=run_limit(self.lowered, self.memory, self._stall), progress=report)
+        return hardware_run(self.lowered, self.native.records, cycles=self.native.cycle - begin)
 
-    def _records(self, port: str) -> PortRecords:
-        records = self.native.records("logits" if port == "logits" else f"trace_{port}")
-        values = records.field("data")
-        if values.ndim == 2:
-            # A spike pattern is one number a channel, a bit a timestep.
-            values = values[..., None] >> np.arange(self.lowered.config.timesteps) & 1
-        # The logits leave the accelerator without a layer number: they can only be the classifier's.
-        classifier = np.full(len(records), len(self.lowered.layers) - 1)
-        return PortRecords(
-            layers=classifier if port == "logits" else records.field("layer"),
-            addresses=records.field("address"),
-            values=values,
-        )
+
+def input_items(lowered: Lowered, image: np.ndarray) -> np.ndarray:
+    """What the pixel stream carries for an image: uint8 [C, H, W] as bytes, position by position; frames [T, C, H, W]
+    as patterns of the hardware's timesteps, pass by pass."""
+    if lowered.model.input is Input.PIXELS:
+        return np.ascontiguousarray(image.transpose(1, 2, 0)).ravel()
+    steps = lowered.config.timesteps
+    padded = np.pad(image, [(0, -len(image) % steps), (0, 0), (0, 0), (0, 0)])
+    passes = padded.reshape(-1, steps, *image.shape[1:]).astype(np.uint32)
+    patterns = (passes << np.arange(steps, dtype=np.uint32)[:, None, None, None]).sum(axis=1, dtype=np.uint32)
+    return np.ascontiguousarray(patterns.transpose(0, 2, 3, 1)).ravel()
+
+
+def hardware_run(lowered: Lowered, records: Callable[[str], Records], *, cycles: int) -> HardwareRun:
+    """What the streams of an accelerator have carried; ``records`` gives those of one, by its name."""
+    counters = records("counters")
+    return HardwareRun(
+        ports={port: _port_records(lowered, port, records) for port in PORTS},
+        counters=np.stack([counters.field(name) for name in ("layer", "index", "value")], axis=1),
+        cycles=cycles,
+    )
+
+
+def _port_records(lowered: Lowered, port: str, records: Callable[[str], Records]) -> PortRecords:
+    found = records("logits" if port == "logits" else f"trace_{port}")
+    values = found.field("data")
+    if values.ndim == 2:
+        # A spike pattern is one number a channel, a bit a timestep.
+        values = values[..., None] >> np.arange(lowered.config.timesteps) & 1
+    # The logits leave the accelerator without a layer number: they can only be the classifier's.
+    classifier = np.full(len(found), len(lowered.layers) - 1)
+    return PortRecords(
+        layers=classifier if port == "logits" else found.field("layer"),
+        addresses=found.field("address"),
+        values=values,
+    )
+
+
+def run_limit(lowered: Lowered, memory: ExternalMemory, stall: float) -> int:
+    """Cycles after which a run is given up: what an input needs in which everything fires, and waiting for weights."""
+    rows = len(lowered.program.weights)
+    waiting = rows * (memory.latency + lowered.config.row_words / memory.bandwidth)
+    return int(PATIENCE * (dense_cycles(lowered) + waiting) / (1 - stall))
 
 
 def dense_cycles(lowered: Lowered) -> int:
-    """Cycles of one image, about, if every input fired at every timestep, on the slow side."""
+    """Cycles of one image, about, if every input fired at every timestep, on the slow side; memory is not counted."""
     total = 0
     for layer, descriptor in zip(lowered.layers, lowered.program.layers, strict=True):
         step, fields = layer.step, descriptor.fields
         beats = channel_beats(step.outputs, lowered.config)
         if step.kind is Kind.EVENT:
-            per_position = fields["weight_rows"] + 8 + lowered.config.group_beats
-            total += (fields["last_group"] + 1) * step.reads.planes * step.reads.positions * per_position
+            per_position = fields["weight_rows"] + 8 + 3 * lowered.config.group_beats
+            visits = step.passes * step.reads.planes * step.reads.positions
+            total += (fields["last_group"] + 1) * visits * per_position
         else:
-            spikes = step.reads or step.writes
-            total += (spikes.planes * spikes.positions + step.tokens) * (beats * lowered.config.beat_channels + 8)
+            positions = step.writes.planes * step.writes.positions + step.tokens
+            total += step.passes * positions * (beats * lowered.config.beat_channels + 8)
         total += 1000
     return total
-
-
-def _counters(records: Records) -> np.ndarray:
-    return np.stack([records.field(name) for name in ("layer", "index", "value")], axis=1)

@@ -4,9 +4,10 @@ import cocotb
 
 from hw.counters import VALUE_BITS, Counter
 from sim.benches.clocked import Clocked
-from sim.streams import generator, pack, parameters, reset, start
+from sim.streams import generator, parameters, reset, start
 
-BITS = parameters()["increment_bits"]
+WIDTHS = [parameters()["widths"].get(counter.name, 1) for counter in Counter]
+LARGEST = [2**width - 1 for width in WIDTHS]
 OUTPUTS = ["values__valid", "values__payload", "busy"]
 
 
@@ -18,17 +19,25 @@ async def prepare(dut) -> Clocked:
     return bank
 
 
+def join(row: list[int]) -> int:
+    """The increments of all counters in one number, the first one lowest."""
+    value = 0
+    for increment, width in zip(reversed(row), reversed(WIDTHS), strict=True):
+        value = value << width | increment
+    return value
+
+
 async def count(bank: Clocked, rows: list[list[int]]) -> list[int]:
     """Play increments, and return what each counter should hold."""
     for row in rows:
-        seen = await bank.cycle(increments=pack(row, BITS))
+        seen = await bank.cycle(increments=join(row))
         assert (seen.values__valid, seen.busy) == (0, 0)
     return [sum(column) % 2**VALUE_BITS for column in zip(*rows, strict=True)]
 
 
 async def check_report(bank: Clocked, layer: int, expected: list[int]):
     """Ask for a report: one value in each of the next cycles, and increments in the meantime do not count."""
-    seen = await bank.cycle(report=1, layer=layer, increments=2 ** (BITS * len(Counter)) - 1)
+    seen = await bank.cycle(report=1, layer=layer, increments=join(LARGEST))
     assert (seen.values__valid, seen.busy) == (0, 0)
     for index, value in enumerate(expected):
         seen = await bank.cycle(report=0)
@@ -39,7 +48,7 @@ async def check_report(bank: Clocked, layer: int, expected: list[int]):
 
 
 def random_row(rng) -> list[int]:
-    return [rng.choice((0, 1, rng.getrandbits(BITS))) for _ in Counter]
+    return [rng.choice((0, 1, rng.getrandbits(width))) for width in WIDTHS]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -49,17 +58,16 @@ async def counts_layer_after_layer(dut):
     bank = await prepare(dut)
     for layer in (0, 255, *(rng.randrange(256) for _ in range(8))):
         await count(bank, [random_row(rng) for _ in range(rng.randrange(4))])
-        await bank.cycle(clear=1, increments=pack(random_row(rng), BITS))
+        await bank.cycle(clear=1, increments=join(random_row(rng)))
         bank.set(clear=0)
         await check_report(bank, layer, await count(bank, [random_row(rng) for _ in range(rng.randint(1, 60))]))
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def every_increment_at_its_largest(dut):
-    """All counters pass their largest value and go on modulo 2**48; a report leaves zeros."""
+    """The widest counter passes its largest value and goes on modulo 2**VALUE_BITS; a report leaves zeros."""
     bank = await prepare(dut)
-    row = [2**BITS - 1] * len(Counter)
-    await check_report(bank, 1, await count(bank, [row] * (2 ** (VALUE_BITS - BITS) + 3)))
+    await check_report(bank, 1, await count(bank, [LARGEST] * (2 ** (VALUE_BITS - max(WIDTHS)) + 3)))
     await check_report(bank, 2, [0] * len(Counter))
 
 

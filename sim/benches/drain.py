@@ -1,219 +1,206 @@
 """The drain against folds of the integer model: what leaves, and in which cycle."""
 
 import random
+from collections.abc import Iterator
 
 import cocotb
 import torch
 from cocotb.triggers import RisingEdge
 
 from golden.integer import max_pool, window_sums
-from hw.beats import current_layout
 from hw.config import HardwareConfig
+from hw.drain import RECALL_GAP
+from hw.fold import bit_plane_cycles
+from hw.lanes import lane_layout
 from hw.program import Fold, Target
 from sim.benches.event_layer import EventLayer
 from sim.benches.probe import Probe
-from sim.streams import StreamSource, generator, pack, parameters, reset, start
+from sim.streams import generator, pack, parameters, reset, start
 
 CONFIG = HardwareConfig(**parameters())
 P, T, LANES = CONFIG.beat_channels, CONFIG.timesteps, CONFIG.lanes
 LIMIT = 2 ** (CONFIG.acc_bits - 1)
-PORTS = ["start", "sums__valid", "sums__ready", "beats", "currents__valid", "currents__payload", "done"]
+LATENCY = 6 + bit_plane_cycles(CONFIG)
+START_CYCLES = 3
+"""Cycles from the start to the first beat at the earliest: those that the first place takes."""
+
+PORTS = ["start", "sums__valid", "currents__valid", "currents__payload", "release", "done"]
+LANE_OFFSETS = {name: field.offset for name, field in lane_layout(CONFIG)}
 
 
 def random_sums(rng: random.Random, layer: EventLayer) -> torch.Tensor:
-    """What every position summed, int64 [planes, T, groups * LANES, height, width], often at its limits."""
+    """What every position summed, int64 [passes, planes, T, groups * LANES, height, width], often at its limits."""
     # The planes of a pixel are so small that their weighted sum is a current.
     limit = LIMIT if layer.planes == 1 else 2 ** (CONFIG.current_bits - T * layer.planes - 1)
-    shape = (layer.planes, T, layer.groups * LANES, layer.height, layer.width)
+    shape = (layer.passes, layer.planes, T, layer.groups * LANES, layer.height, layer.width)
     count = torch.Size(shape).numel()
     values = [rng.choice((0, -limit, limit - 1, rng.randint(-limit, limit - 1))) for _ in range(count)]
-    return torch.tensor(values).reshape(shape)
+    sums = torch.tensor(values).reshape(shape)
+    sums[:, :, :, layer.outputs :] = 0  # no channel, no weights
+    return sums
 
 
-def beats_of(layer: EventLayer, group: int) -> range:
-    """Channel beats of a group."""
-    first = group * CONFIG.group_beats
-    return range(first, min(first + CONFIG.group_beats, layer.output_beats))
-
-
-def channels(beat: int) -> slice:
-    return slice(beat * P, (beat + 1) * P)
-
-
-def offered(layer: EventLayer, sums: torch.Tensor) -> list[int]:
-    """The beats that the lanes offer: sums that run on from position to position and from group to group."""
-    running, items = torch.zeros(T, LANES, dtype=torch.int64), []
-    for group in range(layer.groups):
-        for y, x, plane in layer.walk():
-            running += sums[plane, :, group * LANES : (group + 1) * LANES, y, x]
-            for beat in range(len(beats_of(layer, group))):
-                items.append(pack(running[:, channels(beat)].T.flatten().tolist(), CONFIG.acc_bits))
-    return items
-
-
-def fold(layer: EventLayer, sums: torch.Tensor) -> torch.Tensor:
-    """Currents of all tiles, [T, channels, rows, columns]."""
+def tiles(layer: EventLayer, sums: torch.Tensor) -> torch.Tensor:
+    """Currents of all tiles, [passes * T, channels, rows, columns]."""
     if layer.fold is Fold.BITS:
         shifts = [T * (layer.planes - 1 - plane) + step for plane in range(layer.planes) for step in range(T)]
-        weights = 2 ** torch.tensor(shifts).reshape(layer.planes, T, 1, 1, 1)
-        return (sums * weights).sum(dim=(0, 1)).expand(T, -1, -1, -1)
-    return max_pool(sums[0], 2) if layer.fold is Fold.MAX else window_sums(sums[0], layer.side)
+        weights = 2 ** torch.tensor(shifts).reshape(1, layer.planes, T, 1, 1, 1)
+        return (sums * weights).sum(dim=(1, 2)).repeat_interleave(T, dim=0)
+    if layer.fold is Fold.COUNTS:
+        weights = 2 ** torch.arange(layer.planes - 1, -1, -1).reshape(1, layer.planes, 1, 1, 1, 1)
+        return (sums * weights).sum(dim=1).flatten(0, 1)
+    currents = sums[:, 0].flatten(0, 1)
+    return max_pool(currents, layer.side) if layer.fold is Fold.MAX else window_sums(currents, layer.side)
 
 
-def record(layer: EventLayer, tile: int, beat: int, values: torch.Tensor, **fields: int) -> int:
-    """Payload of a current; values [T, P]."""
-    tiles = layer.height * layer.width // layer.side**2
-    marks = {"channel": beat, "first": tile == 0, "last": tile == tiles - 1}
-    packed = pack(values.T.flatten().tolist(), CONFIG.current_bits)
-    return current_layout(CONFIG).const(fields | marks).as_bits() | packed
-
-
-def expect(layer: EventLayer, sums: torch.Tensor, taken: list[int]) -> tuple[dict[int, int], int]:
-    """Payloads by the cycle in which they leave, and the cycle of the end, from the cycles in which beats are taken."""
-    folded = fold(layer, sums) if layer.tile else None
-    payloads, cycles, end = {}, iter(taken), 0
-    positions = layer.side**2 * layer.planes
+def offered(layer: EventLayer, sums: torch.Tensor) -> Iterator[list[int]]:
+    """The beats of every position: sums that run on from position to position and from group to group."""
+    running = torch.zeros(T, LANES, dtype=torch.int64)
     for group in range(layer.groups):
-        beats = beats_of(layer, group)
-        for number, (y, x, plane) in enumerate(layer.walk()):
-            tile = number // positions
-            for beat in beats:
-                end = next(cycles) + 3
-                if layer.position:
-                    address = (y * layer.width + x) * layer.output_beats + beat
-                    target = {"target": layer.position, "params": layer.position_params + beat, "address": address}
-                    payloads[end] = record(layer, tile, beat, sums[plane, :, channels(beat), y, x], **target)
-            if layer.tile and number % positions == positions - 1:
-                row, column = divmod(tile, layer.width // layer.side)
-                for beat in beats:
-                    end += 1
-                    address = tile * layer.output_beats + beat
-                    target = {"target": layer.tile, "params": layer.tile_params + beat, "address": address}
-                    payloads[end] = record(layer, tile, beat, folded[:, channels(beat), row, column], **target)
-    return payloads, end
+        beats = len(layer.beats(group))
+        for turn, y, x, plane in layer.walk():
+            running += sums[turn, plane, :, group * LANES : (group + 1) * LANES, y, x]
+            yield [
+                pack(running[:, beat * P : (beat + 1) * P].T.flatten().tolist(), CONFIG.acc_bits)
+                << LANE_OFFSETS["sums"]
+                | beat << LANE_OFFSETS["beat"]
+                | int(beat == beats - 1) << LANE_OFFSETS["final"]
+                for beat in range(beats)
+            ]
 
 
-def random_layer(rng: random.Random) -> EventLayer:
-    """A layer with one of the combinations of fold and targets that networks have; outputs in all sizes."""
-    choices = [
-        {"position": rng.choice((Target.SPIKES, Target.STREAM_ADD, Target.STREAM_CLOSE, Target.LOGITS))},
-        {"fold": Fold.MAX, "side": 2, "tile": rng.choice((Target.SPIKES, Target.STREAM_OPEN))},
-        {"fold": Fold.SUM, "side": rng.randint(1, 3), "tile": Target.QUERY},
-        {"fold": Fold.SUM, "side": rng.randint(1, 3), "position": Target.SPIKES, "tile": Target.KEY},
-        {"fold": Fold.BITS, "planes": CONFIG.chunks, "tile": Target.SPIKES},
-    ]
-    chosen = {"side": 1} | rng.choice(choices)
+async def feed(dut, layer: EventLayer, sums: torch.Tensor, rng: random.Random, gaps: tuple[int, ...]) -> None:
+    """Be the lanes: positions as close as they may be, with random gaps between them."""
+    for beats in offered(layer, sums):
+        for beat in beats:
+            dut.sums__valid.value, dut.sums__payload.value = 1, beat
+            await RisingEdge(dut.clk)
+        dut.sums__valid.value = 0
+        dut.sums__payload.value = rng.getrandbits(len(dut.sums__payload))
+        apart = 2 * len(beats) + RECALL_GAP if layer.position and layer.tile else len(beats)
+        for _ in range(max(4, apart) - len(beats) + rng.choice(gaps)):
+            await RisingEdge(dut.clk)
+
+
+def expect(layer: EventLayer, sums: torch.Tensor, taken: list[int]) -> tuple[dict[int, int], list[int]]:
+    """Payloads by the cycle in which they leave, and the cycles in which a group ends, from those of the beats."""
+    outputs = sums[:, :, :, : layer.outputs]
+    payloads = iter(layer.records(outputs[:, 0].flatten(0, 1), tiles(layer, outputs)))
+    beats_taken, leaving, released = iter(taken), {}, []
+    for group in range(layer.groups):
+        for place in layer.places(group):
+            cycles = [next(beats_taken) + LATENCY for _ in layer.beats(group)]
+            if layer.position or (layer.tile and place["close"]):
+                leaving |= {cycle: next(payloads) for cycle in cycles}
+            if layer.position and layer.tile and place["close"]:
+                leaving |= {cycle + len(cycles) + RECALL_GAP: next(payloads) for cycle in cycles}
+        released.append(cycles[-1])
+    assert next(payloads, None) is None
+    return leaving, released
+
+
+LAYERS = (
+    {"position": Target.SPIKES},
+    {"position": Target.STREAM_ADD, "side": 2, "counted": True},
+    {"position": Target.LOGITS},
+    {"fold": Fold.MAX, "side": 2, "tile": Target.STREAM_OPEN},
+    {"fold": Fold.SUM, "side": 3, "tile": Target.QUERY},
+    {"fold": Fold.SUM, "side": 1, "position": Target.SPIKES, "tile": Target.KEY},
+    {"fold": Fold.SUM, "side": 2, "position": Target.SPIKES, "tile": Target.KEY},
+    {"fold": Fold.BITS, "planes": CONFIG.chunks, "tile": Target.SPIKES},
+    {"fold": Fold.COUNTS, "planes": 3, "tile": Target.QUERY},
+)
+"""The combinations of fold and targets that networks have."""
+
+
+def random_layer(rng: random.Random, chosen: dict) -> EventLayer:
+    """A layer of one kind; outputs in all sizes."""
+    side = chosen.get("side", 1)
     return EventLayer(
         config=CONFIG,
-        height=chosen["side"] * rng.randint(1, 3),
-        width=chosen["side"] * rng.randint(1, 3),
+        height=side * rng.randint(1, 3),
+        width=side * rng.randint(1, 3),
         channels=P,
         outputs=rng.randint(1, 3 * LANES),
+        passes=rng.randint(1, CONFIG.passes),
         position_params=rng.getrandbits(14),
         tile_params=rng.getrandbits(14),
         **chosen,
     )
 
 
-def idle(dut) -> StreamSource:
-    dut.start.value = dut.layer.value = 0
-    return StreamSource(dut, "sums")
+async def prepare(dut) -> None:
+    dut.start.value = dut.layer.value = dut.sums__valid.value = dut.sums__payload.value = 0
+    await start(dut)
 
 
 async def begin(dut, layer: EventLayer) -> None:
-    """Start a layer; returns after the cycle of the start."""
+    """Start a layer; returns when the first beat may come."""
     dut.layer.value, dut.start.value = layer.descriptor(), 1
     await RisingEdge(dut.clk)
     dut.start.value = 0
+    for _ in range(START_CYCLES - 1):
+        await RisingEdge(dut.clk)
 
 
-async def run(dut, source: StreamSource, layer: EventLayer, sums: torch.Tensor) -> Probe:
+async def run(dut, layer: EventLayer, rng: random.Random, *, gaps: tuple[int, ...] = (0,)) -> None:
     """Run one layer to its end and compare every cycle."""
+    sums = random_sums(rng, layer)
     probe = Probe(dut, PORTS)
     await begin(dut, layer)
-    source.put(offered(layer, sums))
+    cocotb.start_soon(feed(dut, layer, sums, rng, gaps))
     while not (probe.cycles and probe.cycles[-1].done):
         await RisingEdge(dut.clk)
     probe.stop()
-    taken = [number for number, cycle in enumerate(probe.cycles) if cycle.sums__valid and cycle.sums__ready]
-    payloads, end = expect(layer, sums, taken)
-    assert not source.queue
+    leaving, released = expect(layer, sums, probe.when("sums__valid"))
     seen = {number: cycle.currents__payload for number, cycle in enumerate(probe.cycles) if cycle.currents__valid}
-    assert seen == payloads, layer
-    assert probe.when("done") == [end]
-    sizes = [len(beats_of(layer, group)) for group in range(layer.groups) for _ in layer.walk()]
-    assert [probe.cycles[number].beats for number in taken] == [size for size in sizes for _ in range(size)]
-    return probe
+    assert seen == leaving, layer
+    assert probe.when("done") == [max(leaving)]
+    # A group has left the lanes when the fold takes its last beat.
+    assert [cycle + RELEASED for cycle in probe.when("release")] == released
+
+
+RELEASED = 4
+"""Cycles from the release of a group to the current of its last position."""
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 async def random_layers(dut):
-    """Layers of all kinds one right after the other, with and without gaps between the beats."""
-    source = idle(dut)
-    await start(dut)
+    """Layers of all kinds one right after the other, with and without gaps between the positions."""
+    await prepare(dut)
     rng = generator("layers")
-    for stall in (0.0, 0.6):
-        source.stall = stall
-        for _ in range(30):
-            layer = random_layer(rng)
-            await run(dut, source, layer, random_sums(rng, layer))
+    for gaps in ((0,), (0, 1, 7)):
+        for chosen in LAYERS * 4:
+            await run(dut, random_layer(rng, chosen), rng, gaps=gaps)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def single_beats(dut):
-    """One position of one beat, for every fold."""
-    source = idle(dut)
-    await start(dut)
+    """One position of one beat, for every kind."""
+    await prepare(dut)
     rng = generator("single")
-    sizes = {"config": CONFIG, "height": 1, "width": 1, "channels": P, "outputs": 1}
-    for choice in (
-        {"position": Target.LOGITS},
-        {"fold": Fold.SUM, "position": Target.SPIKES, "tile": Target.KEY},
-        {"fold": Fold.BITS, "planes": CONFIG.chunks, "tile": Target.SPIKES},
-    ):
-        layer = EventLayer(**sizes, **choice)
-        await run(dut, source, layer, random_sums(rng, layer))
+    for chosen in LAYERS:
+        sizes = {"height": chosen.get("side", 1), "width": chosen.get("side", 1), "channels": P, "outputs": 1}
+        await run(dut, EventLayer(config=CONFIG, **sizes, **chosen), rng)
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def throughput(dut):
-    """One beat a cycle; a tile costs its beats and two cycles more."""
-    source = idle(dut)
-    await start(dut)
-    rng = generator("throughput")
-    for tile in (Target.NONE, Target.QUERY):
-        choices = {"side": 2, "fold": Fold.SUM, "position": Target.SPIKES, "tile": tile}
-        layer = EventLayer(config=CONFIG, height=4, width=4, channels=P, outputs=LANES + 1, **choices)
-        probe = await run(dut, source, layer, random_sums(rng, layer))
-        taken = [number for number, cycle in enumerate(probe.cycles) if cycle.sums__valid and cycle.sums__ready]
-        beats = CONFIG.group_beats + 1
-        # The last tile's own beats come after the last beat is taken.
-        tiles = 4 * (beats + 2 * layer.groups) - (1 + 2) if tile else 0
-        assert taken[-1] - taken[0] + 1 == 16 * beats + tiles
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=2, timeout_unit="ms")
 async def reset_in_flight(dut):
     """After a reset in the middle of a layer nothing leaves, and the next layer is whole."""
-    idle(dut).stop()
-    await start(dut)
+    await prepare(dut)
     rng = generator("reset")
-    for age in range(1, 25):
-        layer = random_layer(rng)
-        source = StreamSource(dut, "sums")
+    for age in range(1, 40):
+        layer = random_layer(rng, rng.choice(LAYERS))
         await begin(dut, layer)
-        source.put(offered(layer, random_sums(rng, layer)))
+        lanes = cocotb.start_soon(feed(dut, layer, random_sums(rng, layer), rng, (0,)))
         for _ in range(age):
             await RisingEdge(dut.clk)
-        source.stop()
+        lanes.cancel()
+        dut.sums__valid.value = 0
         await reset(dut, 1)
         probe = Probe(dut, PORTS)
-        for _ in range(3 * CONFIG.group_beats):
+        for _ in range(3 * CONFIG.group_beats + LATENCY):
             await RisingEdge(dut.clk)
         probe.stop()
-        assert not probe.when("currents__valid")
-        assert not probe.when("done")
-        source = StreamSource(dut, "sums")
-        layer = random_layer(rng)
-        await run(dut, source, layer, random_sums(rng, layer))
-        source.stop()
+        assert not any(probe.when(name) for name in ("currents__valid", "release", "done"))
+        await run(dut, random_layer(rng, rng.choice(LAYERS)), rng)

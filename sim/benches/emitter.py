@@ -90,7 +90,7 @@ async def every_channel(dut):
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def timing(dut):
-    """Two cycles to the first event; then one a cycle, across words of one event and of many."""
+    """Three cycles to the first event; then one a cycle, across words of one event and of many."""
     await start(dut)
     bench = Bench(dut)
     for density in (0, 0.05, 0.3, 1):
@@ -98,7 +98,7 @@ async def timing(dut):
         probe = Probe(dut, ["words__valid", "events__valid"])
         await bench.check(words)
         probe.stop()
-        first = probe.when("words__valid")[0] + 2
+        first = probe.when("words__valid")[0] + 3
         assert probe.when("events__valid") == [first + number for number in range(len(expected(words)))]
 
 

@@ -137,13 +137,13 @@ async def corners(dut):
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def timing(dut):
-    """Five cycles to the first word; then a word read in every cycle, silent or not."""
+    """Seven cycles to the first word; then a word read in every cycle, silent or not."""
     await start(dut)
     bench = Bench(dut)
     probe = Probe(dut, ["segments__valid", "words__valid"])
     await bench.check([Segment(address=1, beats=1, row=0, last=True, tail=False)], density=1)
     probe.stop()
-    assert probe.when("words__valid") == [probe.when("segments__valid")[0] + 5]
+    assert probe.when("words__valid") == [probe.when("segments__valid")[0] + 7]
     for density in (0, 1):
         segments = random_segments(bench.rng, 30, 3 * WORD_BEATS)
         probe = Probe(dut, ["enable"])

@@ -1,79 +1,119 @@
-"""Line buffer: its windows against PyTorch's, with gaps, over all kinds of grids."""
+"""Line buffer and its raster: their windows against the grid, with gaps, over all kinds of grids."""
+
+import random
 
 import cocotb
-import torch
 from amaranth import unsigned
-from cocotb.triggers import RisingEdge
-from torch.nn import functional as F
+from amaranth.lib import data
 
-from hw.line_buffer import window_layout
-from sim.benches.probe import Probe
-from sim.streams import StreamSource, generator, parameters, reset, start
+from hw.line_buffer import NEIGHBOURS
+from sim.benches.clocked import Clocked
+from sim.streams import generator, parameters, reset, start
 
-GRIDS = ((1, 1), (1, 4), (4, 1), (2, 2), (3, 2), (5, 3), (5, 5))
-PORTS = ("i__valid", "o__valid", "o__payload")
-
-
-def expected(grid: list[int], width: int) -> list[tuple]:
-    """Beats and neighbours (north, south, west, east) of the windows of one grid, in raster order."""
-    rows = torch.tensor(grid, dtype=torch.float64).reshape(1, 1, -1, width)
-    beats = F.unfold(rows, 3, padding=1)[0].T.to(int).tolist()
-    inside = F.unfold(torch.ones_like(rows), 3, padding=1)[0].T.to(int).tolist()
-    return [(window, [near[i] for i in (1, 7, 3, 5)]) for window, near in zip(beats, inside, strict=True)]
+BITS, CELLS, WIDTH = (parameters()[name] for name in ("bits", "max_cells", "max_width"))
+GRIDS = ((1, 1), (1, 4), (4, 1), (2, 2), (3, 2), (WIDTH, 3), (WIDTH, WIDTH))
+OUTPUTS = ("inside", "wrap", "centre", "neighbours", "last")
+WINDOW = data.ArrayLayout(unsigned(BITS), 9)
 
 
-def observed(payload: int) -> tuple:
-    window = window_layout(unsigned(parameters()["bits"])).from_bits(payload)
-    near = window.neighbours
-    return list(window.beats), [near.north, near.south, near.west, near.east]
+def neighbours(width: int, height: int, row: int, col: int) -> dict[str, int]:
+    inside = {"north": row > 0, "south": row < height - 1, "west": col > 0, "east": col < width - 1}
+    return {name: int(value) for name, value in inside.items()}
 
 
-async def begin(dut, width: int, height: int) -> None:
-    """Start a grid; the cycle after this one takes its first beat."""
-    dut.width.value, dut.height.value, dut.start.value = width, height, 1
-    await RisingEdge(dut.clk)
-    dut.start.value = 0
+async def check_raster(raster: Clocked, width: int, height: int, rng: random.Random, gaps: float) -> None:
+    """Walk over a grid and what is behind it, and compare every position."""
+    await raster.cycle(width=width, height=height, start=1, step=rng.getrandbits(1))
+    raster.set(start=0)
+    for position in range(width * height + width + 1):
+        while True:
+            step = int(rng.random() >= gaps)
+            seen = await raster.cycle(step=step)
+            row, col = divmod(position - width - 1, width)
+            assert seen.inside == (position < width * height), f"position {position} of {width}x{height}"
+            assert seen.wrap == (position % width == width - 1)
+            assert seen.centre == (row >= 0)
+            assert seen.last == (position == width * height + width)
+            if seen.centre:
+                assert seen.neighbours == NEIGHBOURS.const(neighbours(width, height, row, col)).as_bits()
+            if step:
+                break
 
 
-async def run(dut, source: StreamSource, grids: list[list[int]], width: int, height: int) -> None:
-    """Send grids of one size without a gap, flush them, and check every window and its cycle."""
-    await begin(dut, width, height)
-    probe = Probe(dut, PORTS)
-    source.put([beat for grid in grids for beat in grid] + [source.rng.getrandbits(4) for _ in range(width + 1)])
-    await source.drained()
-    for _ in range(3):
-        await RisingEdge(dut.clk)
-    probe.stop()
-    windows = [observed(payload) for payload in probe.values("o__payload", when="o__valid")]
-    assert windows == [window for grid in grids for window in expected(grid, width)], f"grid {width}x{height}"
-    assert probe.when("o__valid") == [cycle + 1 for cycle in probe.when("i__valid")[width + 1 :]]
-
-
-@cocotb.test()
-async def windows(dut):
-    """All grids, with and without gaps between the beats, one and several grids back to back."""
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def rasters(dut):
+    """All grids, with and without gaps, some abandoned at any position."""
     await start(dut)
-    rng = generator("windows")
-    source = StreamSource(dut, "i")
-    for stall in (0, 0.5):
-        source.stall = stall
+    raster, rng = Clocked(dut, OUTPUTS, prefix="raster__"), generator("rasters")
+    for gaps in (0, 0.5):
         for width, height in GRIDS:
-            grids = [[rng.getrandbits(parameters()["bits"]) for _ in range(width * height)] for _ in range(3)]
-            await run(dut, source, grids[:1], width, height)
-            await run(dut, source, grids, width, height)
+            await check_raster(raster, width, height, rng, gaps)
+            for _ in range(rng.randrange(10)):
+                await raster.cycle(step=1)
+            await reset(dut, rng.randrange(2))
 
 
-@cocotb.test()
-async def interrupted(dut):
-    """A start and a reset in the middle of a grid forget all about it."""
+class Feed:
+    """Beats of a grid on their way through a line buffer, as fast as it allows or with gaps."""
+
+    def __init__(self, lines: Clocked, width: int, height: int, cells: int, rng: random.Random, gaps: float):
+        self.lines, self.rng, self.gaps = lines, rng, gaps
+        self.width, self.height, self.cells = width, height, cells
+        count = (width * height + width + 1) * cells
+        self.beats = [rng.getrandbits(BITS) for _ in range(count)]
+        self.entered = self.left = 0
+
+    def may_enter(self, leave: bool) -> bool:
+        """Whether the next beat finds the stage free, and in memory what it needs."""
+        free = self.entered == self.left or (leave and self.entered == self.left + 1)
+        return self.entered < len(self.beats) and free and self.entered - self.cells < self.left
+
+    async def cycle(self) -> int:
+        """One cycle; returns the window that is shown in it."""
+        leave = self.left < self.entered and self.rng.random() >= self.gaps
+        enter = self.may_enter(leave) and self.rng.random() >= self.gaps
+        number = self.entered if enter else self.rng.randrange(len(self.beats))
+        position, cell = divmod(number, self.cells)
+        seen = await self.lines.cycle(
+            enables=enter | leave << 1,
+            beat=self.beats[number] if enter else self.rng.getrandbits(BITS),
+            cell=cell,
+            place=position % self.width * self.cells + cell,
+        )
+        self.entered += enter
+        self.left += leave
+        return seen.window
+
+    def check(self, number: int, window: int) -> None:
+        """Compare the window that a beat completed, as far as it is inside the grid."""
+        position, cell = divmod(number, self.cells)
+        row, col = divmod(position - self.width - 1, self.width)
+        if row < 0:
+            return
+        values = WINDOW.from_bits(window)
+        for index in range(9):
+            y, x = row + index // 3 - 1, col + index % 3 - 1
+            if 0 <= y < self.height and 0 <= x < self.width:
+                assert values[index] == self.beats[(y * self.width + x) * self.cells + cell], f"beat {number}"
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def windows(dut):
+    """All grids with few and many beats a position, one after the other, with gaps, and without at full speed."""
     await start(dut)
-    source = StreamSource(dut, "i", stall=0.3)
-    full = 2 ** parameters()["bits"] - 1
-    for interrupt in (False, True):
-        for beats in range(12):
-            await begin(dut, 4, 4)
-            source.put([full] * beats)
-            await source.drained()
-            if interrupt:
-                await reset(dut, 1)
-            await run(dut, source, [list(range(6))], 3, 2)
+    lines, rng = Clocked(dut, ["window"], prefix="lines__"), generator("windows")
+    for gaps in (0, 0.5):
+        for width, height in GRIDS:
+            for cells in (1, 2, CELLS):
+                feed = Feed(lines, width, height, cells, rng, gaps)
+                cycles = 0
+                while feed.left < len(feed.beats):
+                    left = feed.left
+                    window = await feed.cycle()
+                    cycles += 1
+                    if left:
+                        feed.check(left - 1, window)
+                feed.check(feed.left - 1, await feed.cycle())
+                if gaps == 0:
+                    # Beats of positions with only one wait for each other.
+                    assert cycles == len(feed.beats) * (2 if cells == 1 else 1) + (cells > 1)

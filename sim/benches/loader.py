@@ -15,7 +15,7 @@ CONFIG = HardwareConfig(**parameters())
 P, T, CHUNKS = CONFIG.beat_channels, CONFIG.timesteps, CONFIG.chunks
 ADDRESS_BITS = 24
 WIDTHS = {memory: width for memory, (width, _) in memory_shapes(CONFIG).items()}
-PROGRAM_PORTS = [f"program__{memory.name.lower()}__{signal}" for memory in Memory for signal in ("valid", "payload")]
+PROGRAM_PORTS = [f"program__{memory.name.lower()}__{signal}" for memory in WIDTHS for signal in ("valid", "payload")]
 IMAGE_PORTS = [f"image__{name}" for name in ("start", "busy", "write__valid", "write__payload", "pixels__valid")]
 
 
@@ -30,10 +30,10 @@ def random_section(rng: random.Random, code: int) -> tuple[list[int], list[tuple
     count = rng.choice((0, 1, 2, rng.randrange(12)))
     words, writes = [code << COUNT_BITS | count], []
     for address in range(count):
-        width = WIDTHS[Memory(code)] if code in set(Memory) else 32
+        width = WIDTHS.get(code, 32)
         entry = rng.choice((0, 2**width - 1, rng.getrandbits(width)))
         words += [entry >> 32 * index & 0xFFFFFFFF for index in range(-(-width // 32))]
-        if code in set(Memory):
+        if code in WIDTHS:
             writes.append((len(words) - 1, Memory(code), address | entry << ADDRESS_BITS))
     return words, writes
 
@@ -61,7 +61,7 @@ async def check_program(dut, source: StreamSource, words: list[int], writes: lis
         assert taken == list(range(taken[0], taken[0] + len(words)))
     seen = []
     for number, cycle in enumerate(probe.cycles):
-        for memory in Memory:
+        for memory in WIDTHS:
             if getattr(cycle, f"program__{memory.name.lower()}__valid"):
                 seen.append((number, memory, getattr(cycle, f"program__{memory.name.lower()}__payload")))
     assert seen == [(taken[word], memory, payload) for word, memory, payload in writes]
@@ -93,9 +93,11 @@ async def reset_in_an_entry(dut):
         await check_program(dut, source, *random_program(rng, 2))
 
 
-def planes(byte: int) -> list[int]:
-    """The patterns of a pixel, most significant first."""
-    return [byte >> T * (CHUNKS - 1 - chunk) & 2**T - 1 for chunk in range(CHUNKS)]
+def planes(item: int, layer: dict[str, int]) -> list[int]:
+    """The patterns of a pixel, most significant first; an item of a frame is one."""
+    if layer["frames"]:
+        return [item]
+    return [item >> T * (CHUNKS - 1 - chunk) & 2**T - 1 for chunk in range(CHUNKS)]
 
 
 def image_writes(pixels: list[list[int]], layer: dict[str, int]) -> tuple[list[list[int]], list[int]]:
@@ -105,21 +107,24 @@ def image_writes(pixels: list[list[int]], layer: dict[str, int]) -> tuple[list[l
         for first in range(0, len(values), P):
             beat = values[first : first + P]
             address = layer["output_base"] + len(payloads)
-            patterns = [planes(byte) for byte in beat]
+            patterns = [planes(item, layer) for item in beat]
             payloads.append(
                 [
                     address + chunk * layer["plane_beats"] | pack([p[chunk] for p in patterns], T) << ADDRESS_BITS
-                    for chunk in range(CHUNKS)
+                    for chunk in range(len(patterns[0]))
                 ]
             )
             sizes.append(len(beat))
     return payloads, sizes
 
 
-def random_image(rng: random.Random, positions: int, channels: int) -> tuple[list[list[int]], dict[str, int]]:
-    """Pixels [position][channel], and the descriptor that loads them."""
-    pixels = [[rng.choice((0, 255, rng.randrange(256))) for _ in range(channels)] for _ in range(positions)]
-    layer = {"pixels": positions, "pixel_channels": channels, "output_base": rng.getrandbits(20)}
+def random_image(
+    rng: random.Random, positions: int, channels: int, *, frames: bool = False
+) -> tuple[list[list[int]], dict[str, int]]:
+    """Pixels or spike patterns [position][channel], and the descriptor that loads them."""
+    top = 2**T - 1 if frames else 255
+    pixels = [[rng.choice((0, top, rng.randint(0, top))) for _ in range(channels)] for _ in range(positions)]
+    layer = {"pixels": positions, "pixel_channels": channels, "output_base": rng.getrandbits(20), "frames": int(frames)}
     return pixels, layer | {"plane_beats": rng.getrandbits(20)}
 
 
@@ -148,26 +153,27 @@ async def check_image(
     writes = probe.when("image__write__valid")
     assert probe.when("image__busy") == list(range(begun + 1, writes[-1] + 1))
     taken = [n for n, cycle in enumerate(probe.cycles) if cycle.image__pixels__valid and cycle.image__pixels__ready]
-    complete, count, expected = [], 0, begun
+    complete, count, expected, chunks = [], 0, begun, 1 if layer["frames"] else CHUNKS
     for size in sizes:
         count += size
         complete.append(taken[count - 1])
-        expected += size if not complete[1:] else max(size, CHUNKS)
+        expected += size if not complete[1:] else max(size, chunks)
         assert source.stall or complete[-1] == expected
-    assert writes == [cycle + 1 + chunk for cycle in complete for chunk in range(CHUNKS)]
+    assert writes == [cycle + 1 + chunk for cycle in complete for chunk in range(chunks)]
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
 async def random_images(dut):
-    """Images of one to many channels, one right after the other, with and without gaps between the bytes."""
+    """Images and frames of one to many channels, one right after the other, with and without gaps between the items."""
     _, source = idle(dut)
     await start(dut)
     rng = generator("images")
     for stall in (0.0, 0.5):
         source.stall = stall
         for channels in (1, 2, 3, P, P + 1, 2 * P, 2 * P + 3):
-            await check_image(dut, source, *random_image(rng, rng.randint(1, 30), channels))
-            await check_image(dut, source, *random_image(rng, 1, channels))
+            for frames in (False, True):
+                await check_image(dut, source, *random_image(rng, rng.randint(1, 30), channels, frames=frames))
+                await check_image(dut, source, *random_image(rng, 1, channels, frames=frames))
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -196,7 +202,7 @@ async def reset_in_an_image(dut):
     source.stop()
     for age in range(1, 30):
         source = StreamSource(dut, "image__pixels")
-        pixels, layer = random_image(rng, 6, P + 1)
+        pixels, layer = random_image(rng, 6, P + 1, frames=age % 2 == 0)
         source.put([byte for values in pixels for byte in values])
         await begin(dut, layer)
         for _ in range(age):

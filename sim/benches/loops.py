@@ -6,10 +6,13 @@ from itertools import product
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from hw.loops import COUNT
+from hw.loops import COUNT, STEP_CYCLES
 from hw.program import ADDRESS, DELTA, LEVELS
 from sim.benches.event_layer import steps
 from sim.streams import generator, pack, reset, start
+
+LONG = 400
+"""Most steps of a random nest."""
 
 
 class Nest:
@@ -44,18 +47,21 @@ async def run(dut, nest: Nest, count: int, *, stall: float, rng: random.Random) 
     dut.restart.value, dut.step.value = 1, rng.getrandbits(1)
     await RisingEdge(dut.clk)
     dut.restart.value = 0
-    number = 0
+    number, age = 0, 1
     while number <= count:
-        step = rng.random() >= stall
+        ready = age >= STEP_CYCLES
+        step = ready and rng.random() >= stall
         dut.step.value = step
         await ReadOnly()
-        shown = tuple(int(port.value) for port in (dut.address, dut.at_first, dut.at_last, dut.done))
-        assert shown == nest.shown(number), f"after {number} steps of {nest.last}"
+        assert dut.ready.value == ready, f"{age} cycles after step {number} of {nest.last}"
+        if ready:
+            shown = tuple(int(port.value) for port in (dut.address, dut.at_first, dut.at_last, dut.done))
+            assert shown == nest.shown(number), f"after {number} steps of {nest.last}"
         await RisingEdge(dut.clk)
-        number += step
+        number, age = number + step, 1 if step else age + 1
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=2, timeout_unit="ms")
 async def random_loops(dut):
     """All iterations and on into the next round, stepping at once and with waits; restarts anywhere."""
     await start(dut)
@@ -63,10 +69,10 @@ async def random_loops(dut):
     for stall in (0.0, 0.5):
         for _ in range(40):
             nest = random_nest(rng)
-            await run(dut, nest, rng.randrange(2 * len(nest.iterations)), stall=stall, rng=rng)
+            await run(dut, nest, min(LONG, rng.randrange(2 * len(nest.iterations))), stall=stall, rng=rng)
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=2, timeout_unit="ms")
 async def corners(dut):
     """The longest loop, alone at every level, and no loop at all."""
     await start(dut)
@@ -80,15 +86,17 @@ async def corners(dut):
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def reset_in_the_middle(dut):
-    """A reset goes to the first iteration, at address 0, and the next restart works as ever."""
+    """After a reset in any cycle of a step the next restart works as ever."""
     await start(dut)
     rng = generator("reset")
-    for _ in range(10):
+    for age in range(30):
         nest = random_nest(rng)
-        await run(dut, nest, rng.randrange(len(nest.iterations)), stall=0.2, rng=rng)
+        await run(dut, nest, rng.randrange(min(LONG, len(nest.iterations))), stall=0.2, rng=rng)
         dut.step.value = 0
+        for _ in range(age % STEP_CYCLES):
+            await RisingEdge(dut.clk)
         await reset(dut, 1)
         await ReadOnly()
-        assert (dut.address.value, dut.at_first.value) == (0, 2 ** len(LEVELS) - 1)
+        assert (dut.address.value, dut.ready.value) == (0, 1)
         await RisingEdge(dut.clk)
         await run(dut, nest, 10, stall=0.2, rng=rng)

@@ -1,14 +1,16 @@
-"""The neuron path against the integer model: every target, the residual stream, latencies and throughput."""
+"""The neuron path against the integer model: every target, the residual stream, passes, latencies and throughput."""
 
 import math
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cocotb
 import torch
+from amaranth import Shape
 
 from golden.config import Reset
-from golden.integer import lif, lif_step, write_stream
+from golden.integer import lif_step, write_stream
+from hw.beats import ROUTE
 from hw.config import STREAM_BITS, HardwareConfig
 from hw.program import Target
 from sim.benches.pipeline import Recorder, play, serve_memory, with_gaps
@@ -16,40 +18,41 @@ from sim.streams import generator, pack, parameters, reset, start
 
 CONFIG = HardwareConfig(**parameters())
 P, T, C = CONFIG.beat_channels, CONFIG.timesteps, CONFIG.current_bits
+CARRIED = CONFIG.passes > 1
 LIMIT, STREAM_LIMIT = 2 ** (C - 1), 2 ** (STREAM_BITS - 1)
-WRITE_LATENCY = 5
-LATENCY = 5 + 2 * T
+WRITE_LATENCY = 6
+LATENCY = 6 + 2 * T + CARRIED
+SPACING = 2 * T + 3
 STREAM_TARGETS = (Target.STREAM_OPEN, Target.STREAM_ADD, Target.STREAM_CLOSE)
 PORTS = {
     Target.SPIKES: "spikes",
     Target.STREAM_OPEN: "spikes",
     Target.STREAM_ADD: "spikes",
+    Target.MIX: "spikes",
     Target.QUERY: "query",
     Target.KEY: "key",
 }
+WIDTHS = {name: Shape.cast(shape).width for name, shape in ROUTE.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Beat:
-    """One input of the path, with the parameters and the old stream that it will find."""
+    """One input of the path, with the parameters, the old stream and the membranes that it will find."""
 
     target: Target
     x: torch.Tensor  # currents with bias, int32 [T, P]
     bias: list[int]
     shift: torch.Tensor  # int32 [P]
     old: torch.Tensor  # int32 [T, P]
-    address: int
+    before: torch.Tensor  # int32 [P]
     params: int
-    channel: int
-    first: int
-    last: int
+    route: dict[str, int]
     threshold: torch.Tensor | None = None  # int32 [P]
 
     def payload(self) -> int:
         """The beat as the input stream carries it."""
         currents = (self.x - torch.tensor(self.bias)).T.flatten().tolist()
-        fields = ((self.target, 3), (self.params, 16), (self.address, 24), (self.channel, 8), (self.first, 1))
-        return join((pack(currents, C), P * T * C), *fields, (self.last, 1))
+        return join((pack(currents, C), P * T * C), (self.target, 4), (self.params, 16), *routed(self.route))
 
     def parameters(self) -> int:
         """Its beat of parameter memory."""
@@ -62,13 +65,37 @@ class Beat:
         new, clamped = write_stream(old[:, None, :, None, None], self.x[:, None, :, None, None], self.shift)
         return new[:, 0, :, 0, 0], clamped[:, 0]
 
-    def seen(self) -> torch.Tensor:
-        """The currents that the neurons see, [T, P]."""
-        return self.new_stream()[0] if self.target is Target.STREAM_ADD else self.x
+    def fire(self, threshold: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the neurons fire with these thresholds, uint8 [T, P], and their membranes after every step, [T, P]."""
+        v, spikes, membranes = self.before, [], []
+        for current in self.new_stream()[0] if self.target is Target.STREAM_ADD else self.x:
+            v, spike = lif_step(v, current, threshold, reset=Reset.HARD)
+            spikes.append(spike)
+            membranes.append(v)
+        return torch.stack(spikes).to(torch.uint8), torch.stack(membranes)
 
-    def spikes(self) -> torch.Tensor:
-        """What the neurons fire, uint8 [T, P]."""
-        return lif(self.seen(), self.threshold, reset=Reset.HARD)
+
+@dataclass(kw_only=True)
+class World:
+    """What is stored between beats: the residual stream, [T, P] a beat, and membranes, [P] for the states in use."""
+
+    stream: list[torch.Tensor]
+    states: dict[int, torch.Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def random(cls, rng: random.Random) -> "World":
+        """A random residual stream, and no state in use."""
+        shape = (CONFIG.stream_depth, T, P)
+        limits = (-STREAM_LIMIT, STREAM_LIMIT - 1)
+        values = [rng.choice((rng.randint(-300, 300), *limits)) for _ in range(math.prod(shape))]
+        return cls(stream=list(torch.tensor(values, dtype=torch.int32).reshape(shape)))
+
+    def step(self, beat: Beat):
+        """Store what the beat stores."""
+        if beat.target in STREAM_TARGETS:
+            self.stream[beat.route["address"]] = beat.new_stream()[0]
+        if beat.target in PORTS and CARRIED:
+            self.states[beat.route["state"]] = beat.fire(beat.threshold)[1][-1]
 
 
 def join(*fields: tuple[int, int]) -> int:
@@ -80,32 +107,38 @@ def join(*fields: tuple[int, int]) -> int:
     return word
 
 
+def routed(route: dict[str, int]) -> list[tuple[int, int]]:
+    """The fields of a route, to be joined."""
+    return [(route[name], width) for name, width in WIDTHS.items()]
+
+
 def flat(values: torch.Tensor, width: int) -> int:
     """[T, P] as a beat, timesteps innermost."""
     return pack(values.T.flatten().tolist(), width)
 
 
-def random_value(rng: random.Random, limit: int) -> int:
-    """A number of any magnitude, or one of the ends of the range."""
-    size = min(limit, 2 ** rng.randint(0, limit.bit_length() - 1))
-    return rng.choice((rng.randint(-size, size - 1), rng.randint(-size, size - 1), -limit, limit - 1, 0))
+def random_value(rng: random.Random, low: int, high: int) -> int:
+    """A number in a range around 0, of any magnitude, or one of the ends of the range."""
+    size = 2 ** rng.randint(0, high.bit_length())
+    inner = rng.randint(max(low, -size), min(high, size - 1))
+    return rng.choice((inner, inner, inner, low, high, 0))
 
 
 def random_x(rng: random.Random, old: int, shift: int, target: Target) -> int:
     """A current; half of those that reach the stream take it to one of its limits, or just beyond."""
-    if target not in STREAM_TARGETS or rng.random() < 0.5:
-        return random_value(rng, LIMIT)
+    if target not in STREAM_TARGETS:
+        return random_value(rng, -LIMIT, LIMIT - 1)
     start = 0 if target is Target.STREAM_OPEN else old
+    if rng.random() < 0.5:
+        low, high = -(LIMIT + start >> shift), LIMIT - 1 - start >> shift
+        return random_value(rng, max(low, -LIMIT), min(high, LIMIT - 1))
     edge = rng.choice((-STREAM_LIMIT, STREAM_LIMIT - 1))
     return (edge - start + rng.randint(-2, 2) >> shift) + rng.randint(-1, 1)
 
 
-def random_threshold(rng: random.Random, seen: torch.Tensor) -> torch.Tensor:
-    """Thresholds [P] that the membranes of currents [T, P] hit, or miss by one, at some timestep."""
-    v, membranes = torch.zeros_like(seen[0]), []
-    for current in seen:
-        v, _ = lif_step(v, current, LIMIT, reset=Reset.HARD)
-        membranes.append(v)
+def random_threshold(rng: random.Random, beat: Beat) -> torch.Tensor:
+    """Thresholds [P] that the membranes hit, or miss by one, at some timestep."""
+    _, membranes = beat.fire(torch.tensor(LIMIT))
     values = [int(membranes[rng.randrange(T)][channel]) + rng.choice((-1, 0, 1)) for channel in range(P)]
     return torch.tensor(values, dtype=torch.int32).clamp(-LIMIT, LIMIT - 1)
 
@@ -117,35 +150,40 @@ def random_bias(rng: random.Random, x: torch.Tensor) -> list[int]:
     return [rng.choice((0, rng.randint(low, high))) for low, high in ranges]
 
 
-def random_beat(rng: random.Random, old: torch.Tensor, target: Target, address: int, params: int) -> Beat:
-    """A beat with random numbers."""
+def random_beat(rng: random.Random, world: World, target: Target, **route: int) -> Beat:
+    """A beat with random numbers, and a random route but for the fields that are given."""
+    route = {name: rng.getrandbits(width) for name, width in WIDTHS.items()} | route
+    if route["state"] not in world.states:
+        route["pass_number"] = 0
+    route["pass_number"] %= CONFIG.passes
+    before = world.states[route["state"]] if route["pass_number"] else torch.zeros(P, dtype=torch.int32)
+    old = world.stream[route["address"] % CONFIG.stream_depth]
     shift = [rng.randrange(4) for _ in range(P)]
     x = [[random_x(rng, int(old[t, p]), shift[p], target) for p in range(P)] for t in range(T)]
-    x = torch.tensor(x, dtype=torch.int32)
-    shift = torch.tensor(shift, dtype=torch.int32)
-    marks = {"channel": rng.randrange(256), "first": rng.randrange(2), "last": rng.randrange(2)}
-    beat = Beat(
-        target=target, x=x, bias=random_bias(rng, x), shift=shift, old=old, address=address, params=params, **marks
-    )
-    return replace(beat, threshold=random_threshold(rng, beat.seen()))
+    x, shift = torch.tensor(x, dtype=torch.int32), torch.tensor(shift, dtype=torch.int32)
+    found = {"old": old, "before": before, "params": rng.randrange(CONFIG.param_depth)}
+    beat = Beat(target=target, x=x, bias=random_bias(rng, x), shift=shift, route=route, **found)
+    return replace(beat, threshold=random_threshold(rng, beat))
 
 
-def random_beats(rng: random.Random, memory: list[torch.Tensor], count: int) -> list[Beat]:
-    """Beats that can follow each other at once; ``memory`` is the stream, and is updated.
+def places(rng: random.Random, depth: int, apart: int, index: int) -> int:
+    """An address whose remainder is that of ``index``: equal ones are ``apart`` beats apart, and some just that."""
+    return rng.choice((0, apart, (depth // apart - 1) * apart)) + index % apart
 
-    Consecutive beats have stream addresses of different remainders, so that no beat is read before it is written, but
-    some are read in the first cycle in which they may be.
+
+def random_beats(rng: random.Random, world: World, count: int) -> list[Beat]:
+    """Beats that can follow each other at once; the world is updated.
+
+    No beat reads the stream or a state before it is written, but some do in the first cycle in which they may.
     """
-    apart = WRITE_LATENCY + 1
-    blocks = (0, apart, (CONFIG.stream_depth // apart - 1) * apart)
     beats = []
     for index, params in enumerate(rng.sample(range(CONFIG.param_depth), count)):
         target = rng.choice(list(Target))
-        address = rng.choice(blocks) + index % apart if target in STREAM_TARGETS else rng.getrandbits(24)
-        old = memory[address % CONFIG.stream_depth]
-        beat = random_beat(rng, old, target, address, params)
-        if target in STREAM_TARGETS:
-            memory[address] = beat.new_stream()[0]
+        address = places(rng, CONFIG.stream_depth, WRITE_LATENCY + 1, index)
+        route = {"address": address if target in STREAM_TARGETS else rng.getrandbits(24)}
+        route["state"] = places(rng, CONFIG.state_depth, SPACING, index)
+        beat = replace(random_beat(rng, world, target, **route), params=params)
+        world.step(beat)
         beats.append(beat)
     return beats
 
@@ -163,101 +201,97 @@ class Memories:
     def _read_and_write(self, address: int) -> int:
         value = self.stream.get(address, 0)
         if self.dut.stream_write__valid.value:
-            written, values = split(int(self.dut.stream_write__payload.value))
-            self.stream[written] = values
+            written = int(self.dut.stream_write__payload.value)
+            self.stream[written & 2**24 - 1] = written >> 24
         return value
 
 
-def split(word: int) -> tuple[int, int]:
-    """Address and data of a write."""
-    return word & 2**24 - 1, word >> 24
-
-
-def expect(beats: dict[int, Beat], step_mask: int, base: int) -> tuple[dict[str, dict[int, int]], dict[int, int]]:
+def expect(beats: dict[int, Beat], settings: dict[str, int]) -> tuple[dict[str, dict[int, int]], dict[int, int]]:
     """What leaves, by port and cycle, and the saturations by cycle, for beats by the cycle in which they enter."""
     ports = {name: {} for name in ("stream_write", "logits", "spikes", "query", "key")}
     saturations = {}
-    steps = torch.tensor([step_mask >> step & 1 for step in range(T)], dtype=torch.uint8)
     for cycle, beat in beats.items():
-        address = (beat.address, 24)
+        mask = settings["step_mask"] if beat.route["pass_number"] == settings["last_pass"] else 2**T - 1
+        steps = torch.tensor([mask >> step & 1 for step in range(T)], dtype=torch.uint8)
+        address = (beat.route["address"], 24)
         if beat.target in STREAM_TARGETS:
             new, clamped = beat.new_stream()
             ports["stream_write"][cycle + WRITE_LATENCY] = join(address, (flat(new, 16), P * T * 16))
             saturations[cycle + WRITE_LATENCY] = int((clamped * steps).sum())
         if beat.target is Target.LOGITS:
             ports["logits"][cycle + WRITE_LATENCY] = join(address, (flat(beat.x, C), P * T * C))
-        spikes = (flat(beat.spikes() * steps[:, None], 1), P * T)
-        if (port := PORTS.get(beat.target)) == "spikes":
-            address = (base + beat.address, 24)
-        marks = ((beat.channel, 8), (beat.first, 1), (beat.last, 1)) if port == "key" else ()
-        if port:
-            ports[port][cycle + LATENCY] = join(address, spikes, *marks)
+        if port := PORTS.get(beat.target):
+            based = port == "spikes" and beat.target is not Target.MIX
+            route = beat.route | {"address": beat.route["address"] + based * settings["output_base"]}
+            spikes, _ = beat.fire(beat.threshold)
+            ports[port][cycle + LATENCY] = join((flat(spikes * steps[:, None], 1), P * T), *routed(route))
     return ports, saturations
 
 
-async def check(dut, beats: list[Beat], memories: Memories, *, stall: float, step_mask: int = 2**T - 1):
-    """Send beats; compare all that leaves, in every cycle."""
+async def check(dut, beats: list[Beat], memories: Memories, *, stall: float, **settings: int):
+    """Send beats, and compare all that leaves, and what was stored, with the integer model."""
     rng = generator(f"gaps {stall}")
-    base = rng.getrandbits(24)
-    dut.output_base.value, dut.step_mask.value = base, step_mask
+    defaults = {"output_base": rng.getrandbits(24), "step_mask": 2**T - 1, "last_pass": CONFIG.passes - 1}
+    settings = defaults | settings
+    for name, value in settings.items():
+        getattr(dut, name).value = value
     memories.params = {beat.params: beat.parameters() for beat in beats}
-    entries = dict(enumerate([*with_gaps(beats, stall, rng), *[None] * (LATENCY + 3)]))
-    offered = {cycle: beat for cycle, beat in entries.items() if beat}
+    schedule = [*with_gaps(beats, stall, rng), *[None] * (LATENCY + 1)]
+    offered = {cycle: beat for cycle, beat in enumerate(schedule) if beat is not None}
     occupied = {cycle + delay for cycle in offered for delay in range(LATENCY + 1)}
-    ports, saturations = expect(offered, step_mask, base)
+    ports, saturations = expect(offered, settings)
 
     def check_cycle(cycle):
-        reads = cycle in offered and offered[cycle].target in (Target.STREAM_ADD, Target.STREAM_CLOSE)
+        entering, leaving = offered.get(cycle), offered.get(cycle - LATENCY)
+        reads = entering is not None and entering.target in (Target.STREAM_ADD, Target.STREAM_CLOSE)
         assert dut.stream_read.value == reads, f"stream_read in cycle {cycle}"
         assert dut.busy.value == (cycle in occupied), f"busy in cycle {cycle}"
         assert dut.saturations.value == saturations.get(cycle, 0), f"saturations in cycle {cycle}"
+        mixed = leaving is not None and leaving.target is Target.MIX
+        assert dut.mixed.value == mixed, f"mixed in cycle {cycle}"
 
     recorder = Recorder(dut, list(ports))
-    schedule = [beat and beat.payload() for beat in entries.values()]
-    await play(dut, schedule, recorder, rng, each_cycle=check_cycle)
-    for name, expected in ports.items():
-        assert recorder.items[name] == expected, name
-
-
-def new_memory(rng: random.Random) -> list[torch.Tensor]:
-    """A random residual stream, [T, P] for each beat."""
-    shape = (CONFIG.stream_depth, T, P)
-    values = [rng.choice((rng.randint(-300, 300), -STREAM_LIMIT, STREAM_LIMIT - 1)) for _ in range(math.prod(shape))]
-    return list(torch.tensor(values, dtype=torch.int32).reshape(shape))
+    payloads = [None if beat is None else beat.payload() for beat in schedule]
+    await play(dut, payloads, recorder, rng, each_cycle=check_cycle)
+    assert recorder.items == ports
 
 
 @cocotb.test()
 async def every_target(dut):
-    """Random beats to random targets, back to back and with gaps, the same memory going on."""
+    """Random beats to random targets in random passes, back to back and with gaps, the same memories going on."""
     rng = generator("beats")
-    memory = new_memory(rng)
-    memories = Memories(dut, memory)
+    world = World.random(rng)
+    memories = Memories(dut, world.stream)
     await start(dut)
     for stall in (0.0, 0.5):
-        await check(dut, random_beats(rng, memory, 400), memories, stall=stall)
-    assert list(memories.stream.values()) == [flat(values, STREAM_BITS) for values in memory]
+        await check(dut, random_beats(rng, world, 400), memories, stall=stall)
+    assert list(memories.stream.values()) == [flat(values, STREAM_BITS) for values in world.stream]
+    carried = [state for state in world.states.values() if state.any()]
+    assert bool(carried) == CARRIED
 
 
 @cocotb.test()
 async def fewer_timesteps(dut):
-    """Timesteps that the model does not have neither spike nor count as clamped."""
+    """In the last pass, timesteps that the model does not have neither spike nor count as clamped."""
     rng = generator("beats")
-    memory = new_memory(rng)
-    memories = Memories(dut, memory)
+    world = World.random(rng)
+    memories = Memories(dut, world.stream)
     await start(dut)
     for steps in range(1, T):
-        await check(dut, random_beats(rng, memory, 60), memories, stall=0.2, step_mask=2**steps - 1)
+        last = rng.randrange(CONFIG.passes)
+        beats = random_beats(rng, world, 60)
+        await check(dut, beats, memories, stall=0.2, step_mask=2**steps - 1, last_pass=last)
 
 
 @cocotb.test()
 async def reset_in_flight(dut):
     """A reset drops what is inside, and the path works as before."""
     rng = generator("beats")
-    memory = new_memory(rng)
-    memories = Memories(dut, memory)
+    world = World.random(rng)
+    memories = Memories(dut, world.stream)
     await start(dut)
     for age in range(1, LATENCY + 1):
-        beat = random_beat(rng, memory[0], Target.SPIKES, 0, 0)
+        beat = random_beat(rng, world, Target.SPIKES, address=0, state=CONFIG.state_depth - 1)
         await play(dut, [beat.payload(), *[None] * (age - 1)], Recorder(dut, []), rng)
         await reset(dut, 1)
-        await check(dut, random_beats(rng, memory, 4), memories, stall=0.0)
+        await check(dut, random_beats(rng, world, 4), memories, stall=0.0)

@@ -5,6 +5,7 @@ import random
 import cocotb
 
 from hw.config import HardwareConfig
+from hw.loops import STEP_CYCLES
 from hw.place import PLACE
 from sim.benches.clocked import Clocked
 from sim.benches.event_layer import EventLayer
@@ -15,28 +16,12 @@ CONFIG = HardwareConfig(**parameters())
 
 def expected(layer: EventLayer) -> list[dict[str, int]]:
     """The places of a layer in the order of execution."""
-    tiles = layer.height * layer.width // layer.side**2
-    positions = layer.side**2 * layer.planes
     places = []
     for group in range(layer.groups):
-        channel = group * CONFIG.group_beats
-        for number, (y, x, _) in enumerate(layer.walk()):
-            tile, sub = divmod(number, positions)
-            places.append(
-                {
-                    "address": (y * layer.width + x) * layer.output_beats + channel,
-                    "tile_address": tile * layer.output_beats + channel,
-                    "channel": channel,
-                    "beats": min(CONFIG.group_beats, layer.output_beats - channel),
-                    "sub_first": int(sub == 0),
-                    "sub_last": int(sub == positions - 1),
-                    "first": int(tile == 0),
-                    "last": int(tile == tiles - 1),
-                    "end": 0,
-                }
-            )
+        places += [place | {"group_end": 0, "end": 0} for place in layer.places(group)]
+        places[-1]["group_end"] = 1
     places[-1]["end"] = 1
-    return places
+    return [{name: place[name] for name in PLACE.members} for place in places]
 
 
 def random_layer(rng: random.Random) -> EventLayer:
@@ -49,6 +34,7 @@ def random_layer(rng: random.Random) -> EventLayer:
         outputs=rng.randint(1, 4 * CONFIG.lanes),
         side=side,
         planes=rng.choice((1, 1, 3)),
+        passes=rng.randint(1, CONFIG.passes),
     )
 
 
@@ -64,6 +50,8 @@ async def check(place: Clocked, rng: random.Random, layer: EventLayer, *, stall:
     await place.cycle(layer=layer.descriptor(), start=1, step=0)
     place.set(start=0)
     for wanted in expected(layer)[:count]:
+        for _ in range(STEP_CYCLES - 1):
+            await place.cycle(step=0)
         step = False
         while not step:
             step = rng.random() >= stall
@@ -74,7 +62,7 @@ async def check(place: Clocked, rng: random.Random, layer: EventLayer, *, stall:
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
 async def random_layers(dut):
-    """Layers of all shapes one right after the other, at one step a cycle and with waits."""
+    """Layers of all shapes one right after the other, a step as soon as it may be and with waits."""
     place = await prepare(dut)
     rng = generator("layers")
     for stall in (0.0, 0.5):

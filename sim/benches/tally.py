@@ -1,14 +1,14 @@
 """The counts of events against their definition."""
 
 import cocotb
-from cocotb.triggers import Timer
 
 from hw.beats import event_layout
 from hw.config import HardwareConfig
 from hw.counters import Counter
 from hw.program import DESCRIPTOR_LAYOUT
-from hw.tally import TALLIED, tally_layout
-from sim.streams import generator, parameters
+from hw.tally import TALLIED, TALLY_CYCLES, tally_layout
+from sim.benches.clocked import Clocked
+from sim.streams import generator, parameters, reset, start
 
 CONFIG = HardwareConfig(**parameters())
 ALL_STEPS = 2**CONFIG.timesteps - 1
@@ -31,27 +31,47 @@ def expect(*, valid: bool, ready: bool, pattern: int, channels: int) -> dict[Cou
     }
 
 
-async def check(dut, layer: dict[str, int], *, valid: bool, ready: bool, event: dict[str, int]):
-    """Compare the increments of one cycle; there is no clock, they belong to the inputs that are there."""
-    channels = layer["last_channels" if event["tail"] else "group_channels"]
-    expected = expect(valid=valid, ready=ready, pattern=event["pattern"], channels=channels)
-    dut.layer.value = DESCRIPTOR_LAYOUT.const(layer).as_bits()
-    dut.event.value = event_layout(CONFIG).const(event).as_bits()
-    dut.valid.value, dut.ready.value = valid, ready
-    await Timer(1, "ns")
-    counts = TALLY.from_bits(int(dut.counts.value))
-    assert {counter: counts[counter.name] for counter in TALLIED} == dict.fromkeys(TALLIED, 0) | expected
+class Bench:
+    """The tally, watched from cycle to cycle: what it shows belongs to the cycle before last."""
+
+    def __init__(self, dut):
+        self._part = Clocked(dut, ["counts"])
+        self._part.set(layer=0, valid=0, ready=0, event=0)
+        self._due: list[dict[Counter, int]] = []
+
+    async def check(self, layer: dict[str, int], *, valid: bool, ready: bool, event: dict[str, int]) -> None:
+        seen = await self._part.cycle(
+            layer=DESCRIPTOR_LAYOUT.const(layer).as_bits(),
+            valid=valid,
+            ready=ready,
+            event=event_layout(CONFIG).const(event).as_bits(),
+        )
+        counts = TALLY.from_bits(seen.counts)
+        if len(self._due) == TALLY_CYCLES:
+            expected = dict.fromkeys(TALLIED, 0) | self._due.pop(0)
+            assert {counter: counts[counter.name] for counter in TALLIED} == expected
+        channels = layer["last_channels" if event["tail"] else "group_channels"]
+        self._due.append(expect(valid=valid, ready=ready, pattern=event["pattern"], channels=channels))
+
+    async def reset(self, dut) -> None:
+        """What was counted before is forgotten; what the registers hold after it is not compared."""
+        await reset(dut, 1)
+        self._due.clear()
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def random_events(dut):
-    """Events, silent positions, stalls and gaps; full and partial groups, up to all lanes at all timesteps."""
+    """Events, silent positions, stalls, gaps and resets; full and partial groups, up to all lanes at all timesteps."""
+    bench = Bench(dut)
+    await start(dut)
     rng = generator("events")
     for _ in range(60):
         layer = {
             "group_channels": rng.choice((CONFIG.lanes, rng.randint(1, CONFIG.lanes))),
             "last_channels": rng.choice((1, CONFIG.lanes, rng.randint(1, CONFIG.lanes))),
         }
+        # The channels of a layer are registered before its first event.
+        await bench.reset(dut)
         for _ in range(30):
             event = {
                 "row": rng.getrandbits(24),
@@ -59,14 +79,16 @@ async def random_events(dut):
                 "last": rng.getrandbits(1),
                 "tail": rng.getrandbits(1),
             }
-            await check(dut, layer, valid=rng.random() < 0.7, ready=rng.random() < 0.7, event=event)
+            await bench.check(layer, valid=rng.random() < 0.7, ready=rng.random() < 0.7, event=event)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def every_pattern(dut):
     """Every pattern, in the last group and before it, with all lanes in use."""
+    bench = Bench(dut)
+    await start(dut)
     layer = {"group_channels": CONFIG.lanes, "last_channels": 1}
     for pattern in range(ALL_STEPS + 1):
         for tail in (0, 1):
             event = {"row": 0, "pattern": pattern, "last": 0, "tail": tail}
-            await check(dut, layer, valid=True, ready=True, event=event)
+            await bench.check(layer, valid=True, ready=True, event=event)

@@ -3,7 +3,7 @@
 import random
 
 import cocotb
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import ReadOnly, RisingEdge
 
 from hw.beats import segment_layout
 from hw.config import HardwareConfig
@@ -13,6 +13,7 @@ from sim.benches.probe import Probe
 from sim.streams import StreamSink, generator, monitor, parameters, reset, start
 
 CONFIG = HardwareConfig(**parameters())
+ALL_ROWS = 2**ADDRESS.width - 1
 
 
 def expected(layer: EventLayer) -> list[tuple[list[tuple[int, int]], bool]]:
@@ -30,8 +31,12 @@ def expected(layer: EventLayer) -> list[tuple[list[tuple[int, int]], bool]]:
 
 def segment_count(layer: EventLayer) -> int:
     """Segments of a layer: one for every row of every window that lies in the map."""
-    rows = (len({row for _, row, _ in layer.taps(y, x)}) for y, x, _ in layer.walk())
-    return layer.groups * sum(rows)
+    return layer.groups * sum(window_rows(layer))
+
+
+def window_rows(layer: EventLayer) -> list[int]:
+    """Rows of the window of every position of a group that lie in the map."""
+    return [len({row for _, row, _ in layer.taps(y, x)}) for _, y, x, _ in layer.walk()]
 
 
 def observed(payloads: list[int]) -> list[tuple[list[tuple[int, int]], bool]]:
@@ -60,9 +65,47 @@ def random_layer(rng: random.Random) -> EventLayer:
         kernel=rng.choice((1, 3)),
         side=side,
         planes=rng.choice((1, 1, 2)),
+        passes=rng.randint(1, CONFIG.passes),
+        shared=rng.random() < 0.2,
         input_base=rng.getrandbits(ADDRESS.width),
-        weight_base=rng.getrandbits(ADDRESS.width),
+        weight_base=rng.randrange(2 ** (ADDRESS.width - 1)),
     )
+
+
+class Rows:
+    """Being the weights that arrive: as many rows as ``ready`` says, or one more in every cycle of ``each``."""
+
+    def __init__(self, dut, rng: random.Random):
+        self._dut, self._rng = dut, rng
+        self.ready, self.stall = ALL_ROWS, 0.0
+        cocotb.start_soon(self._run())
+
+    async def _run(self) -> None:
+        while True:
+            if self.ready < ALL_ROWS and self._rng.random() >= self.stall:
+                self.ready += CONFIG.beat_channels
+            self._dut.rows_ready.value = self.ready
+            await RisingEdge(self._dut.clk)
+
+
+async def gate(dut) -> None:
+    """Fail when a segment is offered before its rows are there, or one waits and ``waiting`` does not say so."""
+    while True:
+        await ReadOnly()
+        if dut.segments__valid.value:
+            segment = segment_layout().from_bits(int(dut.segments__payload.value))
+            assert segment.row + segment.beats * CONFIG.beat_channels <= int(dut.rows_ready.value)
+            assert not dut.waiting.value
+        await RisingEdge(dut.clk)
+
+
+async def prepare(dut) -> tuple[StreamSink, Rows]:
+    dut.layer.value = dut.start.value = dut.hold.value = 0
+    rows = Rows(dut, generator("rows"))
+    await start(dut)
+    monitor(dut, ["segments"])
+    cocotb.start_soon(gate(dut))
+    return StreamSink(dut, "segments"), rows
 
 
 async def begin(dut, layer: EventLayer) -> None:
@@ -73,16 +116,17 @@ async def begin(dut, layer: EventLayer) -> None:
 
 
 async def check(dut, sink: StreamSink, layer: EventLayer) -> None:
+    probe = Probe(dut, ["begun"])
     await begin(dut, layer)
     assert observed(await sink.get(segment_count(layer))) == expected(layer), layer
+    probe.stop()
+    assert len(probe.when("begun")) == len(window_rows(layer))
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=4, timeout_unit="ms")
 async def random_layers(dut):
     """Layers of all shapes, each started right after the last segment of the one before."""
-    await start(dut)
-    monitor(dut, ["segments"])
-    sink = StreamSink(dut, "segments")
+    sink, _ = await prepare(dut)
     rng = generator("layers")
     for stall in (0.0, 0.5):
         sink.stall = stall
@@ -93,39 +137,72 @@ async def random_layers(dut):
     assert not sink.items
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=4, timeout_unit="ms")
+async def late_rows_and_holds(dut):
+    """No segment comes before its rows, no position of the first group while it is held; then everything goes on."""
+    sink, rows = await prepare(dut)
+    rng = generator("late")
+    waited = 0
+    for stall in (0.0, 0.7, 0.95):
+        rows.stall = stall
+        for _ in range(8):
+            layer = random_layer(rng)
+            rows.ready = layer.weight_base
+            probe = Probe(dut, ["waiting", "segments__valid"])
+            await check(dut, sink, layer)
+            probe.stop()
+            waited += len(probe.when("waiting"))
+            assert not any(cycle.waiting and cycle.segments__valid for cycle in probe.cycles)
+    assert waited
+    rows.ready = ALL_ROWS
+    for _ in range(10):
+        layer = random_layer(rng)
+        dut.hold.value = 1
+        probe = Probe(dut, ["begun", "segments__valid"])
+        await begin(dut, layer)
+        for _ in range(20):
+            await RisingEdge(dut.clk)
+        probe.stop()
+        assert not any(cycle.begun or cycle.segments__valid for cycle in probe.cycles)
+        dut.hold.value = 0
+        assert observed(await sink.get(segment_count(layer))) == expected(layer), layer
+
+
+@cocotb.test(timeout_time=4, timeout_unit="ms")
 async def corners(dut):
     """Maps of one row, one column, one position, and the widest pixels, with a 3x3 window."""
-    await start(dut)
-    sink = StreamSink(dut, "segments")
+    sink, _ = await prepare(dut)
     sizes = {"config": CONFIG, "outputs": CONFIG.lanes + 1, "kernel": 3}
     for height, width in ((1, 1), (1, 2), (2, 1), (1, 5), (5, 1), (2, 2)):
         await check(dut, sink, EventLayer(height=height, width=width, channels=5, **sizes))
     await check(dut, sink, EventLayer(height=3, width=3, channels=4095 * CONFIG.beat_channels, **sizes))
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=2, timeout_unit="ms")
 async def timing(dut):
-    """Two cycles to the first segment, then one a cycle."""
-    await start(dut)
-    sink = StreamSink(dut, "segments")
+    """Seven cycles to the first segment; then one a cycle, but three a position, four where no row is above."""
+    sink, _ = await prepare(dut)
     rng = generator("timing")
-    for _ in range(10):
+    for _ in range(20):
         layer = random_layer(rng)
         probe = Probe(dut, ["start", "segments__valid"])
         await check(dut, sink, layer)
         probe.stop()
-        (begun,) = probe.when("start")
-        assert probe.when("segments__valid") == [begun + 2 + number for number in range(segment_count(layer))]
+        cycle, expected_cycles = probe.when("start")[0] + 7, []
+        for (_, y, _, _), rows in list(zip(layer.walk(), window_rows(layer), strict=True)) * layer.groups:
+            above = int(layer.kernel == 3 and y == 0)
+            expected_cycles += [cycle + above + number for number in range(rows)]
+            cycle += max(3, above + rows)
+        assert probe.when("segments__valid") == expected_cycles, layer
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=2, timeout_unit="ms")
 async def reset_in_the_middle(dut):
     """A reset forgets the layer; the next one is complete."""
-    await start(dut)
-    sink = StreamSink(dut, "segments", stall=0.3)
+    sink, _ = await prepare(dut)
+    sink.stall = 0.3
     rng = generator("reset")
-    for cycles in range(1, 12):
+    for cycles in range(1, 24):
         await begin(dut, random_layer(rng))
         for _ in range(cycles):
             await RisingEdge(dut.clk)

@@ -28,20 +28,25 @@ def test_memories_have_at_least_two_entries(name):
     ("sizes", "message"),
     [
         ({"name": 3}, "name must be a string, not 3"),
-        ({"lanes": 60}, "lanes (60) must be a multiple of beat_channels (8)"),
-        ({"word_channels": 12}, "word_channels (12) must be beat_channels (8) times a power of two"),
-        ({"word_channels": 24}, "word_channels (24) must be beat_channels (8) times a power of two"),
-        ({"word_channels": 4}, "word_channels (4) must be beat_channels (8) times a power of two"),
+        ({"lanes": 62}, "lanes (62) must be a multiple of beat_channels (4)"),
+        ({"word_channels": 14}, "word_channels (14) must be beat_channels (4) times a power of two"),
+        ({"word_channels": 24}, "word_channels (24) must be beat_channels (4) times a power of two"),
+        ({"word_channels": 2}, "word_channels (2) must be beat_channels (4) times a power of two"),
         ({"timesteps": 17}, "timesteps must be at most 16, not 17"),
-        ({"lanes": 1032}, "lanes must be a multiple of 4 and at most 1024, not 1032"),
-        (
-            {"beat_channels": 2, "word_channels": 8},
-            "beat_channels must be a multiple of 4 and at most 1024, not 2",
-        ),
+        ({"passes": 5}, "5 passes of 4 timesteps are more than 16 timesteps need: reduce passes to 4"),
+        ({"timesteps": 3, "passes": 7}, "7 passes of 3 timesteps are more than 16 timesteps need: reduce passes to 6"),
+        ({"lanes": 1028}, "lanes must be a multiple of 4 and at most 1024, not 1028"),
+        ({"lanes": 42, "beat_channels": 2}, "lanes must be a multiple of 4 and at most 1024, not 42"),
+        ({"beat_channels": 1}, "beat_channels must be a power of two and at least 2, not 1"),
         (
             {"beat_channels": 12, "lanes": 48, "word_channels": 24},
-            "beat_channels must be a power of two, not 12",
+            "beat_channels must be a power of two and at least 2, not 12",
         ),
+        ({"weight_depth": 3072}, "weight_depth must be a power of two and at least 2, not 3072"),
+        ({"bus_bytes": 12}, "bus_bytes must be a power of two and at least 2, not 12"),
+        ({"bus_bytes": 2}, "bus_bytes must be between 4 and 128, not 2"),
+        ({"lanes": 384, "bus_bytes": 256}, "lanes (384) must be a multiple of bus_bytes (256)"),
+        ({"lanes": 256, "bus_bytes": 256}, "bus_bytes must be between 4 and 128, not 256"),
         ({"lanes": 1024, "beat_channels": 4}, "lanes (1024) must be at most 255 times beat_channels (4)"),
         ({"current_bits": 16}, "current_bits must be between 17 and 32, not 16"),
         ({"current_bits": 33}, "current_bits must be between 17 and 32, not 33"),
@@ -59,9 +64,10 @@ def test_sizes_that_make_no_sense(sizes, message):
     "sizes",
     [
         {"current_bits": 17, "acc_bits": 9, "fifo_depth": 5, "timesteps": 1},
-        {"current_bits": 32, "acc_bits": 32, "timesteps": 16, "lanes": 1024},
+        {"current_bits": 32, "acc_bits": 32, "timesteps": 16, "lanes": 1024, "beat_channels": 8},
         {"lanes": 8, "word_channels": 8, "query_depth": 2},
-        {"lanes": 1020, "beat_channels": 4},
+        {"lanes": 1020, "beat_channels": 4, "bus_bytes": 4},
+        {"timesteps": 3, "passes": 6, "beat_channels": 2},
     ],
 )
 def test_smallest_and_largest_sizes(sizes):
@@ -75,12 +81,12 @@ def test_patterns_of_a_pixel(timesteps, chunks):
 
 
 def test_beats_of_groups_and_words():
-    config = HardwareConfig(lanes=96, beat_channels=8, word_channels=64)
-    assert (config.group_beats, config.word_beats) == (12, 8)
+    config = HardwareConfig(lanes=96, beat_channels=8, word_channels=64, bus_bytes=32)
+    assert (config.group_beats, config.word_beats, config.row_words) == (12, 8, 3)
 
 
 def test_named_configurations():
-    assert set(HARDWARE) == {"default", "narrow", "small"}
+    assert set(HARDWARE) == {"default", "narrow", "wide", "events", "small"}
     for name, config in HARDWARE.items():
         assert load_hardware(name) is config
         assert config.name == name
@@ -95,7 +101,7 @@ def test_file_gives_the_fields_it_names(tmp_path):
 
 
 def test_unknown_configuration(tmp_path):
-    message = "no hardware configuration 'huge': use one of default, narrow, small, or a TOML file"
+    message = "no hardware configuration 'huge': use one of default, narrow, wide, events, small, or a TOML file"
     with pytest.raises(SaformerError, match=f"^{message}$"):
         load_hardware("huge")
     with pytest.raises(SaformerError, match=r"^no hardware configuration"):

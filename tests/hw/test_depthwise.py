@@ -1,14 +1,30 @@
-"""The mixing unit: bench."""
+"""The mixing unit: bench, and what the constructor refuses."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+
+import pytest
 
 from hw.config import HARDWARE
 from hw.depthwise import MixUnit
 from sim.runner import run_bench
 
-CONFIG = HARDWARE["small"]
+SMALL = replace(HARDWARE["small"], max_width=6)
 
 
-def test_currents_are_those_of_the_integer_model():
-    result = run_bench(MixUnit(config=CONFIG), "sim.benches.depthwise", parameters=asdict(CONFIG))
-    assert set(result.tests) == {"random_layers", "corners", "idle", "reset_in_flight"}
+@pytest.mark.parametrize(
+    ("config", "spacing"),
+    [
+        pytest.param(SMALL, 1, id="one pass"),
+        pytest.param(replace(SMALL, lanes=8, timesteps=2, passes=3, beat_channels=2), 7, id="three passes"),
+    ],
+)
+def test_currents_are_those_of_the_integer_model(config, spacing):
+    component = MixUnit(config=config, state_spacing=spacing)
+    result = run_bench(component, "sim.benches.depthwise", parameters={"config": asdict(config), "spacing": spacing})
+    assert set(result.tests) == {"random_layers", "late_groups", "corners", "idle", "reset_in_flight"}
+
+
+@pytest.mark.parametrize("spacing", [0, -1, 2.5, True])
+def test_the_spacing_is_checked(spacing):
+    with pytest.raises(TypeError, match=f"state_spacing must be a positive integer, not {spacing!r}"):
+        MixUnit(config=SMALL, state_spacing=spacing)

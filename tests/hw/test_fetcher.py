@@ -4,7 +4,7 @@ from hw.config import HARDWARE
 from hw.fetcher import Fetcher
 from sim.runner import run_bench
 
-CONFIG = replace(HARDWARE["small"], spike_depth=64, fifo_depth=5)
+CONFIG = replace(HARDWARE["small"], spike_depth=64, fifo_depth=8)
 
 
 def test_words_are_those_of_the_segments():

@@ -7,7 +7,7 @@ from hw.fold import BitPlanes, Difference, FoldStore
 from sim.runner import run_bench
 from tests.hw.side_by_side import SideBySide
 
-CONFIG = HardwareConfig(name="odd", lanes=12, beat_channels=4, word_channels=8, timesteps=3)
+CONFIG = HardwareConfig(name="odd", lanes=12, beat_channels=4, word_channels=8, timesteps=3, bus_bytes=4)
 
 
 def test_folds_are_those_of_the_definition():

@@ -9,10 +9,12 @@ from sim.runner import run_bench
 @pytest.mark.parametrize(
     "sizes",
     [
-        {"channels": 2, "timesteps": 16, "current_bits": 24, "reset": "hard"},
-        {"channels": 4, "timesteps": 4, "current_bits": 20, "reset": "soft"},
+        {"channels": 2, "timesteps": 16, "current_bits": 24, "reset": "hard", "carried": False},
+        {"channels": 4, "timesteps": 4, "current_bits": 20, "reset": "soft", "carried": False},
+        {"channels": 3, "timesteps": 4, "current_bits": 20, "reset": "hard", "carried": True},
+        {"channels": 1, "timesteps": 1, "current_bits": 17, "reset": "soft", "carried": True},
     ],
-    ids=["hard-16", "soft-4"],
+    ids=["hard-16", "soft-4", "hard-carried", "soft-carried"],
 )
 def test_spikes_are_those_of_the_integer_model(sizes):
     result = run_bench(LifArray(**sizes), "sim.benches.lif", parameters=sizes)
@@ -20,7 +22,9 @@ def test_spikes_are_those_of_the_integer_model(sizes):
 
 
 def test_latency_is_an_attribute():
-    assert LifArray(channels=4, timesteps=4, current_bits=24).latency == 7
+    sizes = {"channels": 4, "timesteps": 4, "current_bits": 24}
+    assert LifArray(**sizes).latency == 7
+    assert LifArray(**sizes, carried=True).latency == 8
 
 
 @pytest.mark.parametrize("name", ["channels", "timesteps", "current_bits"])

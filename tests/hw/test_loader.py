@@ -8,7 +8,7 @@ from sim.runner import run_bench
 from tests.hw.side_by_side import SideBySide
 
 # Three patterns of three bits hold the eight bits of a pixel, with a zero on top.
-CONFIG = HardwareConfig(name="odd", lanes=12, beat_channels=4, word_channels=8, timesteps=3)
+CONFIG = HardwareConfig(name="odd", lanes=12, beat_channels=4, word_channels=8, timesteps=3, bus_bytes=4)
 
 
 def test_programs_and_pixels_reach_their_memories():

@@ -20,7 +20,7 @@ from hw.program import LEVELS, Kind, Layer, Target, params_layout, taps_layout
 from hw.schedule import Neurons, schedule
 
 HARDWARE_CONFIG = HardwareConfig(
-    name="test", lanes=16, beat_channels=4, word_channels=16, weight_depth=8192, spike_depth=4096
+    name="test", lanes=16, bus_bytes=4, word_channels=16, weight_depth=512, spike_depth=4096
 )
 MODEL = ModelConfig(name="small", dim=24, depth=2, image_size=16, classes=7)
 
@@ -35,34 +35,76 @@ def lowered(model):
     return lower(model, HARDWARE_CONFIG)
 
 
+@pytest.fixture(scope="module", params=[True, False], ids=["pooled", "tokens"])
+def in_passes(request):
+    """A model of ten timesteps on hardware with four."""
+    long = init_model(dataclasses.replace(MODEL, timesteps=10), seed=3)
+    return lower(long, dataclasses.replace(HARDWARE_CONFIG, passes=3), pooled_query=request.param)
+
+
 @pytest.mark.parametrize("config", HARDWARE.values(), ids=HARDWARE)
 @pytest.mark.parametrize("dim", [48, 64, 96])
 def test_every_named_hardware_takes_small_networks(config, dim):
     deep = init_model(ModelConfig(name="deep", dim=dim, depth=3, windows=64), seed=0)
-    assert len(lower(deep, config).program.weights) <= config.weight_depth
+    program = lower(deep, config).program
+    assert max(layer.fields.get("weight_rows", 0) for layer in program.layers) <= config.weight_depth
 
 
-def test_maps_never_overlap_while_they_are_needed(model):
-    steps = schedule(model, HARDWARE_CONFIG)
-    bases = allocate(steps, HARDWARE_CONFIG)
-    maps = {step.writes.name: step.writes for step in steps if step.writes}
-    born = {step.writes.name: number for number, step in enumerate(steps) if step.writes}
-    dies = {name: max(n for n, step in enumerate(steps) if step.reads and step.reads.name == name) for name in maps}
+@pytest.mark.parametrize(("timesteps", "pooled"), [(4, True), (16, True), (16, False)])
+def test_maps_never_overlap_while_they_are_needed(timesteps, pooled):
+    config = dataclasses.replace(HARDWARE_CONFIG, passes=4)
+    deep = init_model(dataclasses.replace(MODEL, timesteps=timesteps), seed=1)
+    steps = schedule(deep, config, pooled_query=pooled)
+    bases = allocate(steps, config)
+    maps = {written.name: written for step in steps for written in step.written}
+    born = {written.name: number for number, step in enumerate(steps) for written in step.written}
+    dies = {name: _last_use(steps, name) for name in maps}
     assert set(bases) == set(maps)
     for one, other in itertools.combinations(maps, 2):
         together = born[one] <= dies[other] and born[other] <= dies[one]
-        ends = [bases[name] + map_beats(maps[name], HARDWARE_CONFIG) for name in (one, other)]
+        ends = [bases[name] + map_beats(maps[name], config) for name in (one, other)]
         apart = ends[0] <= bases[other] or ends[1] <= bases[one]
         assert apart or not together, (one, other)
-    assert all(base % HARDWARE_CONFIG.word_beats == 0 for base in bases.values())
+    assert all(base % config.word_beats == 0 for base in bases.values())
+
+
+def _last_use(steps, name):
+    """The last step that reads a map; keys are read by the mixing unit until the projection has ended."""
+    if name.endswith(".k"):
+        return next(number for number, step in enumerate(steps) if step.name == f"{name.removesuffix('k')}proj")
+    return max(number for number, step in enumerate(steps) if step.reads and step.reads.name == name)
 
 
 def test_memory_is_used_again(model):
     steps = schedule(model, HARDWARE_CONFIG)
     bases = allocate(steps, HARDWARE_CONFIG)
-    maps = [step.writes for step in steps if step.writes]
+    maps = [written for step in steps for written in step.written]
     end = max(bases[spikes.name] + map_beats(spikes, HARDWARE_CONFIG) for spikes in maps)
     assert end < sum(map_beats(spikes, HARDWARE_CONFIG) for spikes in maps) / 2
+
+
+def test_groups_of_weights_follow_each_other_in_the_order_of_execution(lowered):
+    row = 0
+    for layer in lowered.program.layers:
+        if "weight_rows" in layer.fields:
+            assert layer.fields["weight_base"] == row
+            row += layer.fields["weight_rows"] * (layer.fields["last_group"] + 1)
+    assert row == len(lowered.program.weights)
+
+
+def test_the_query_reads_window_sums_or_tokens(model):
+    pooled, tokens = (schedule(model, HARDWARE_CONFIG, pooled_query=choice) for choice in (True, False))
+    counts = {step.name: step.counts.name for step in pooled if step.counts}
+    assert counts == {"conv5": "blocks.0.counts", "blocks.0.fc2": "blocks.1.counts"}
+    query = {step.name: step for step in pooled}["blocks.1.q"]
+    assert (query.reads.positions, query.reads.planes) == (MODEL.windows, 3)
+    assert not any(step.counts for step in tokens)
+    assert {step.name: step for step in tokens}["blocks.1.q"].reads.positions == MODEL.tokens
+
+
+def test_windows_of_one_token_are_not_pooled():
+    every = init_model(dataclasses.replace(MODEL, windows=16), seed=0)
+    assert not any(step.counts for step in schedule(every, HARDWARE_CONFIG))
 
 
 def test_every_weight_has_its_row_and_lane():
@@ -92,16 +134,37 @@ def test_taps_and_their_padding():
     assert [channel.one for channel in channels] == [9, 10, 11, 12, 13, 0, 0, 0]
 
 
-def test_the_loops_visit_every_input_tile_by_tile(lowered):
-    for layer, descriptor in zip(lowered.layers, lowered.program.layers, strict=True):
+def test_the_loops_visit_every_input_tile_by_tile(lowered, in_passes):
+    for program in (lowered, in_passes):
+        for layer, descriptor in zip(program.layers, program.program.layers, strict=True):
+            if layer.step.kind is Kind.EVENT:
+                _check_walks(layer, descriptor.fields)
+
+
+def _check_walks(layer, fields):
+    step = layer.step
+    inputs = _tile_order(step, step.reads.passes, fields["pixel_beats"], layer.input_base)
+    assert _walk(step, fields, "input", layer.input_base) == list(inputs)
+    if step.position is not Target.NONE:
+        outputs = _tile_order(step, step.passes, fields["output_beats"], 0)
+        assert _walk(step, fields, "output", 0) == list(outputs)
+
+
+def test_tiles_are_stored_pass_by_pass(in_passes):
+    for layer, descriptor in zip(in_passes.layers, in_passes.program.layers, strict=True):
         if layer.step.kind is Kind.EVENT:
-            assert _walk(layer.step, descriptor.fields, "input", layer.input_base) == list(
-                _tile_order(layer.step, descriptor.fields["pixel_beats"], layer.input_base)
-            )
-            if layer.step.position is not Target.NONE:
-                assert _walk(layer.step, descriptor.fields, "output", 0) == list(
-                    _tile_order(layer.step, descriptor.fields["output_beats"], 0)
-                )
+            fields, address, tiles = descriptor.fields, 0, layer.step.tiles
+            for tile, number in np.ndindex(tiles, layer.step.passes):
+                assert address == (number * tiles + tile) * fields["output_beats"]
+                last = number == layer.step.passes - 1
+                address += fields["tile_next"] if last else fields["tile_pass"]
+
+
+def test_only_the_last_pass_is_masked(in_passes):
+    assert {layer.fields["step_mask"] for layer in in_passes.program.layers} == {0b0011, 0b1111}
+    load, *others = in_passes.program.layers
+    assert load.fields["last_pass"] == 0
+    assert {layer.fields["last_pass"] for layer in others} == {2}
 
 
 def _walk(step, fields, prefix, address):
@@ -117,13 +180,15 @@ def _walk(step, fields, prefix, address):
     return addresses
 
 
-def _tile_order(step, beats, base):
+def _tile_order(step, passes, beats, base):
     spikes, side = step.reads, step.tile_side
     for tile_y, tile_x in np.ndindex(spikes.height // side, spikes.width // side):
-        for y, x in np.ndindex(side, side):
-            for plane in range(spikes.planes):
-                position = (tile_y * side + y) * spikes.width + tile_x * side + x
-                yield base + (plane * spikes.positions + position) * beats
+        for number in range(step.passes):
+            for y, x in np.ndindex(side, side):
+                for plane in range(spikes.planes):
+                    position = (tile_y * side + y) * spikes.width + tile_x * side + x
+                    stored = plane * passes + (number if passes > 1 else 0)
+                    yield base + (stored * spikes.positions + position) * beats
 
 
 def test_loop_steps_replace_those_of_the_inner_loops():
@@ -138,7 +203,7 @@ def test_loop_steps_replace_those_of_the_inner_loops():
         ({"head": "rate"}, "head = neuron only; the model has rate"),
         ({"mix_neuron": False}, "mix_neuron = True only; the model has False"),
         ({"reset": "soft"}, "reset = hard only; the model has soft"),
-        ({"timesteps": 6}, "needs 6 timesteps in parallel, the hardware has 4: raise timesteps to 6"),
+        ({"timesteps": 6}, "needs 2 passes of 4 timesteps, the hardware has 1: raise passes to 2"),
     ],
 )
 def test_choices_that_the_hardware_lacks(changes, message):
@@ -166,6 +231,19 @@ def test_a_size_that_is_too_small_is_named_with_what_is_needed(parameter, model)
     smallest = {"acc_bits": 9, "current_bits": 17}.get(parameter, 2)
     config = dataclasses.replace(HARDWARE_CONFIG, **{"acc_bits": 12, parameter: smallest})
     assert _raise_until_it_fits(model, config, parameter) > smallest
+
+
+def test_neuron_states_that_do_not_fit():
+    config = dataclasses.replace(HARDWARE_CONFIG, passes=4, state_depth=23)
+    with pytest.raises(SaformerError, match=r"needs 24 beats of neuron state, .*: raise state_depth to 24"):
+        lower(init_model(dataclasses.replace(MODEL, timesteps=16), seed=0), config)
+
+
+def test_windows_too_large_to_count():
+    config = dataclasses.replace(HARDWARE_CONFIG, count_bits=2)
+    with pytest.raises(SaformerError, match=r"needs 3 bits for the spikes of a window .* raise count_bits to 3"):
+        lower(init_model(MODEL, seed=0), config)
+    lower(init_model(MODEL, seed=0), config, pooled_query=False)
 
 
 def _raise_until_it_fits(model, config, parameter):

@@ -6,7 +6,7 @@ from hw.config import HardwareConfig
 from hw.place import OutputPlace
 from sim.runner import run_bench
 
-CONFIG = HardwareConfig(name="odd", lanes=12, beat_channels=4, word_channels=8, timesteps=3)
+CONFIG = HardwareConfig(name="odd", lanes=12, beat_channels=4, word_channels=8, timesteps=3, bus_bytes=4, passes=3)
 
 
 def test_places_are_those_of_the_geometry():

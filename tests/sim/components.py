@@ -87,3 +87,34 @@ class Reporter(wiring.Component):
                 self.total.eq(self.total + self.i.payload + self.offset),
             ]
         return m
+
+
+class BurstReader(wiring.Component):
+    """Asks for bursts of ``length`` words of 4 bytes, one behind the other, and takes every word at once.
+
+    Members: count : bursts to ask for in all, and the pins of an AXI bus.
+    """
+
+    def __init__(self, *, length: int):
+        self.length = length
+        request = {"arid": 1, "araddr": 16, "arlen": 8, "arsize": 3, "arburst": 2, "arvalid": 1}
+        answer = {"rid": 1, "rdata": 32, "rresp": 2, "rlast": 1, "rvalid": 1}
+        super().__init__(
+            {f"bus_{name}": Out(width) for name, width in (request | {"rready": 1}).items()}
+            | {f"bus_{name}": In(width) for name, width in (answer | {"arready": 1}).items()}
+            | {"count": In(8)}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        done = Signal(8)
+        m.d.comb += [
+            self.bus_arvalid.eq(done != self.count),
+            self.bus_arlen.eq(self.length - 1),
+            self.bus_arsize.eq(2),
+            self.bus_arburst.eq(1),
+            self.bus_rready.eq(1),
+        ]
+        with m.If(self.bus_arvalid & self.bus_arready):
+            m.d.sync += [done.eq(done + 1), self.bus_araddr.eq(self.bus_araddr + 4 * self.length)]
+        return m

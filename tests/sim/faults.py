@@ -27,7 +27,7 @@ def flip_weight(lowered: Lowered, *, layer: str, row: int, lane: int, bit: int) 
 
 
 def flip_param(lowered: Lowered, *, layer: str, params: str, channel: int, field: str, bit: int) -> Lowered:
-    """Invert one bit of the bias or threshold of a channel; ``params`` is ``position_params`` or ``tile_params``."""
+    """Invert one bit of the bias or threshold of a channel; ``params`` is the descriptor field of its first beat."""
     layout = params_layout(lowered.config)
     beat, slot = divmod(channel, lowered.config.beat_channels)
     beats = list(lowered.program.params)
@@ -77,13 +77,15 @@ class TruncatingNeuron(Neuron):
 
     def elaborate(self, platform):
         m = Module()
-        membrane, spikes = 0, []
+        membrane, spikes = self.before if self.carried else 0, []
         for current in self.currents:
             total = membrane + current
             halved = (total + ((total < 0) & (self.fault == Fault.ROUNDING))).shift_right(1)
             spikes.append(halved >= self.threshold)
             membrane = Mux(spikes[-1], 0, halved)
         m.d.comb += self.spikes.eq(hold(m, Cat(spikes), self.enables))
+        if self.carried:
+            m.d.comb += self.after.eq(hold(m, membrane, self.enables))
         return m
 
 

@@ -6,21 +6,32 @@ import json
 import pytest
 
 from golden.calibrate import init_model
-from golden.config import ModelConfig
+from golden.config import Input, ModelConfig
 from golden.data import fit_images, load_bundled
 from golden.errors import SaformerError
+from golden.events import random_frames
 from golden.integer import run
+from golden.layers import layers
 from hw.config import HardwareConfig
 from hw.lowering import lower
+from hw.timelines import ExternalMemory
 from sim.cosim import cosim
 from sim.simulate import Simulator
 from tests.sim.faults import Fault, FaultyAccelerator, flip_param, flip_weight
 
 HARDWARE = HardwareConfig(
-    name="test", lanes=16, beat_channels=4, word_channels=16, weight_depth=8192, spike_depth=4096, fifo_depth=8
+    name="test",
+    lanes=16,
+    passes=4,
+    bus_bytes=4,
+    beat_channels=4,
+    word_channels=16,
+    weight_depth=1024,
+    spike_depth=8192,
+    fifo_depth=8,
 )
 STALL = 0.2
-"""Probability that the pixels pause, unless a test says otherwise."""
+"""Probability that the pixels and the memory pause, unless a test says otherwise."""
 
 SMALL = ModelConfig(name="small", dim=16, depth=1, image_size=16)
 SHAPES = {
@@ -34,6 +45,10 @@ SHAPES = {
     "no pool": {"image_size": 8, "pool_stages": ()},
     "one token": {"image_size": 4, "windows": 1},
     "no depthwise convolution": {"dwc": False},
+    "five timesteps": {"timesteps": 5},
+    "sixteen timesteps": {"timesteps": 16, "windows": 1},
+    "events": {"input": "events", "in_channels": 2},
+    "events in three passes, one channel": {"input": "events", "in_channels": 1, "timesteps": 10, "windows": 16},
 }
 
 
@@ -50,22 +65,41 @@ def small():
     return init_model(SMALL, seed=1)
 
 
-def compared(model, simulator, *, count=1, **choices):
+def inputs(config, count):
+    """Images and labels: random frames of events, or bundled images."""
+    if config.input is Input.EVENTS:
+        frames = random_frames(config, count, seed=3)
+        return frames.images, frames.labels.tolist()
     bundled = load_bundled()
-    images = fit_images(bundled.images[:count], channels=model.config.in_channels, size=model.config.image_size)
-    labels = bundled.labels[:count].tolist()
-    return cosim(model, images, labels, config=HARDWARE, simulator=simulator, **choices)
+    images = fit_images(bundled.images[:count], channels=config.in_channels, size=config.image_size)
+    return images, bundled.labels[:count].tolist()
 
 
+def compared(model, simulator, *, count=1, **choices):
+    return cosim(model, *inputs(model.config, count), config=HARDWARE, engine=simulator, **choices)
+
+
+@pytest.mark.parametrize("pooled", [True, False], ids=["pooled query", "query of tokens"])
 @pytest.mark.parametrize("changes", SHAPES.values(), ids=SHAPES.keys())
-def test_bit_exact(changes, simulator):
+def test_bit_exact(changes, pooled, simulator):
     model = init_model(dataclasses.replace(SMALL, **changes), seed=2)
-    result = compared(model, simulator, count=2)
+    result = compared(model, simulator, count=2, pooled_query=pooled)
     assert [str(mismatch) for mismatch in result.mismatches] == []
+    assert result.bus_bytes == [result.weight_bytes] * 2
     for layer in result.layers:
         assert layer.cycles >= layer.ideal_cycles
         if model.config.dwc or layer.kind != "mix":
             assert layer.sops_rtl == layer.sops_golden
+
+
+def test_a_pooled_query_saves_accumulates(small, simulator):
+    pooled, tokens = (compared(small, simulator, pooled_query=choice) for choice in (True, False))
+    assert pooled.predictions == tokens.predictions
+    queries = [next(layer for layer in result.layers if layer.name == "blocks.0.q") for result in (pooled, tokens)]
+    assert queries[0].sops_rtl < queries[1].sops_rtl
+    assert queries[0].cycles < queries[1].cycles
+    others = [[layer.sops_rtl for layer in result.layers if layer.name != "blocks.0.q"] for result in (pooled, tokens)]
+    assert others[0] == others[1]
 
 
 @pytest.mark.parametrize("cycles", [500, 4_000, 12_000, 20_000])
@@ -81,15 +115,38 @@ def test_a_reset_in_the_middle_of_an_image_leaves_nothing(cycles, small, simulat
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.1, 0.5, 0.9])
-def test_stalls_change_no_result(stall, small, simulator):
-    simulator.native.stall("pixels", stall)
+@pytest.mark.parametrize("latency", [0, 100])
+def test_stalls_and_latencies_change_no_result(stall, latency, small, simulator):
+    memory = simulator.memory
+    simulator.stall(stall)
+    simulator.memory = ExternalMemory(latency=latency, bandwidth=1.0 if stall else 0.3)
     try:
         result = compared(small, simulator)
     finally:
-        simulator.native.stall("pixels", STALL)
-    assert result.bit_exact
+        simulator.stall(STALL)
+        simulator.memory = memory
+    assert [str(mismatch) for mismatch in result.mismatches] == []
     load = result.layers[0]
     assert (load.cycles > 1.05 * load.ideal_cycles) == (stall > 0)
+
+
+def test_a_slow_memory_is_waited_for(small, simulator):
+    cycles = {}
+    memory = simulator.memory
+    simulator.stall(0.0)
+    try:
+        for bandwidth in (1.0, 0.05):
+            simulator.memory = ExternalMemory(latency=10, bandwidth=bandwidth)
+            result = compared(small, simulator)
+            waiting = sum(layer.counters.get("WAITING", 0) for layer in result.layers)
+            cycles[bandwidth] = (result.cycles_per_image, waiting)
+    finally:
+        simulator.stall(STALL)
+        simulator.memory = memory
+    (fast, little), (slow, much) = cycles[1.0], cycles[0.05]
+    # A word takes 20 cycles instead of one, and the bus is what everything waits for.
+    assert slow > result.weight_bytes / HARDWARE.bus_bytes / 0.05
+    assert much - little > (slow - fast) / 2
 
 
 def test_predictions_are_those_of_the_integer_model(small, simulator):
@@ -105,7 +162,28 @@ def test_json_has_every_figure(small, simulator):
     assert values["bit_exact"] is True
     assert values["images"] == len(values["predictions"]) == len(values["labels"]) == 1
     assert values["sops"] == sum(layer["sops_rtl"] for layer in values["layers"])
-    assert [layer["name"] for layer in values["layers"]] == [layer.step.name for layer in lower(small, HARDWARE).layers]
+    names = [layer.step.name for layer in lower(small, HARDWARE).layers]
+    names.insert(names.index("blocks.0.k") + 1, "blocks.0.mix")
+    assert [layer["name"] for layer in values["layers"]] == names
+    golden = sum(layer["sops_golden"] for layer in values["layers"])
+    assert values["accumulates_per_cycle"] == pytest.approx(golden / values["cycles_per_image"])
+    assert values["accumulates_per_cycle_and_lane"] == pytest.approx(values["accumulates_per_cycle"] / 16)
+    assert values["accumulates_per_cycle_and_adder"] == pytest.approx(values["accumulates_per_cycle"] / 64)
+    macs = {layer.name: layer.macs for layer in layers(small.config)}
+    dense = macs["conv1"] + 4 * sum(count for name, count in macs.items() if name != "conv1")
+    assert values["dense_equivalent_per_cycle"] == pytest.approx(dense / values["cycles_per_image"])
+
+
+def test_progress_goes_through_images_and_layers(simulator):
+    model, seen = init_model(ModelConfig(name="larger", dim=64, depth=1), seed=1), []
+    result = compared(model, simulator, count=2, progress=seen.append)
+    assert [position.done for position in seen if position.cycles == 0] == [0, 1]
+    for done in (0, 1):
+        positions = [position for position in seen if position.done == done]
+        assert positions == sorted(positions, key=lambda position: position.cycles)
+        assert {position.layer for position in positions} <= set(range(len(result.layers)))
+        assert max(position.layer for position in positions) > 1
+        assert positions[0].expected == pytest.approx(result.cycles[done], rel=0.1)
 
 
 def test_events_are_ideal_cycles_of_one_group(small, simulator):
@@ -130,7 +208,7 @@ def test_a_flipped_weight_is_found(layer, row, small, simulator):
         ("conv1", "tile_params", "bias", 10),
         ("conv2", "position_params", "threshold", 7),
         ("blocks.0.k", "position_params", "threshold", 23),
-        ("blocks.0.mix", "position_params", "bias", 23),
+        ("blocks.0.k", "mix_params", "bias", 23),
         ("blocks.0.fc2", "position_params", "bias", 0),
         ("pool", "position_params", "threshold", 23),
         ("head", "position_params", "bias", 0),

@@ -28,17 +28,19 @@ def simulator():
 def compared(model, simulator, count):
     bundled = load_bundled()
     images = fit_images(bundled.images[:count], channels=model.config.in_channels, size=model.config.image_size)
-    return cosim(model, images, bundled.labels[:count].tolist(), config=HARDWARE["default"], simulator=simulator)
+    return cosim(model, images, bundled.labels[:count].tolist(), config=HARDWARE["default"], engine=simulator)
 
 
 def test_the_bundled_model_is_bit_exact_and_near_ideal(simulator):
     result = compared(load_model("tiny"), simulator, 3)
     assert [str(mismatch) for mismatch in result.mismatches] == []
     events = [layer for layer in result.layers if layer.kind == "event"]
-    # The classifier has one position, which takes less than the pipelines need to fill.
-    for layer in events[:-1]:
-        assert layer.ideal_cycles <= layer.cycles <= 1.05 * layer.ideal_cycles, layer.name
-    assert sum(layer.cycles for layer in events) <= 1.01 * sum(layer.ideal_cycles for layer in events)
+    for layer in events:
+        assert layer.ideal_cycles <= layer.cycles
+        if layer.name.startswith("conv"):
+            assert layer.cycles <= 1.02 * layer.ideal_cycles, layer.name
+    # Positions as short as those of K and of the projection, which waits for the mixing unit, are drained no faster.
+    assert sum(layer.cycles for layer in events) <= 1.02 * sum(layer.ideal_cycles for layer in events)
 
 
 @pytest.mark.parametrize("changes", SHAPES.values(), ids=SHAPES)
