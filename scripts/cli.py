@@ -6,9 +6,13 @@ from collections.abc import Sequence
 import typer
 
 from golden.errors import SaformerError
+from scripts.bench import bench
 from scripts.cosim import cosim
+from scripts.costs import costs
+from scripts.estimate import estimate
 from scripts.golden import golden
 from scripts.init import init
+from scripts.sweep import sweep
 from scripts.train import train
 
 USAGE = 2
@@ -21,7 +25,7 @@ app = typer.Typer(
     help="A spiking transformer from PyTorch to bit-exact RTL: train it, run its integer model, run it on the "
     "simulated accelerator and compare the two.",
 )
-for command in (cosim, golden, init, train):
+for command in (bench, cosim, costs, estimate, golden, init, sweep, train):
     app.command()(command)
 
 

@@ -1,21 +1,26 @@
 """``saformer cosim``: a network on the simulated accelerator, compared with the integer model."""
 
 import hashlib
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from golden.errors import SaformerError
 from hw.config import load_hardware
 from hw.lowering import Lowered, lower
+from hw.timelines import ExternalMemory
 from scripts.conventions import layer_millijoules
-from scripts.inputs import DataFolder, JsonFile, ModelName, NamedModel, load_images, resolve_model
+from scripts.inputs import DataFolder, JsonFile, ModelName, NamedModel, RandomFrames, load_images, resolve_model
 from scripts.outputs import ensure_writable, write_json, write_text
+from scripts.progress import ProgressBar
 from scripts.report import ReportInput, render
-from scripts.tables import console, integer, millijoule, percent, table
+from scripts.tables import console, integer, millijoule, percent, recognised, table
+from sim.cocotb_engine import CocotbEngine
 from sim.cosim import cosim as run_cosim
+from sim.simulate import Engine, Simulator, dense_cycles
 
 DIFFERENT = 1
 """Exit status when the hardware and the integer model differ."""
@@ -23,18 +28,55 @@ DIFFERENT = 1
 SHOWN = 10
 """Most mismatches that are printed."""
 
+SMALL = 20_000
+"""Networks that take at most so many cycles run under cocotb where no engine is named: they end sooner than a second
+simulator builds."""
+
+
+class EngineName(StrEnum):
+    """How the design is simulated."""
+
+    NATIVE = "native"
+    COCOTB = "cocotb"
+
+
+class Query(StrEnum):
+    """How a block computes its queries: from window sums of its input, or token by token."""
+
+    POOLED = "pooled"
+    TOKENS = "tokens"
+
 
 def cosim(
     model: ModelName = "tiny",
     images: Annotated[int, typer.Option(metavar="K", min=1, help="Number of images.")] = 1,
     first: Annotated[int, typer.Option(metavar="I", min=0, help="Number of the first image.")] = 0,
     data: DataFolder = None,
+    random: RandomFrames = False,
     hardware: Annotated[
         str,
         typer.Option(
-            "--hw", metavar="CONFIG", help="Sizes of the accelerator: default, narrow, small, or a TOML file."
+            "--hw",
+            metavar="CONFIG",
+            help="Sizes of the accelerator: default, narrow, wide, small, events, or a TOML file.",
         ),
     ] = "default",
+    engine: Annotated[
+        EngineName | None,
+        typer.Option(help="Simulate as a native library (by default, unless the network is very small) or in cocotb."),
+    ] = None,
+    query: Annotated[
+        Query, typer.Option(help="Compute queries from window sums of their input spikes, or from every token.")
+    ] = Query.POOLED,
+    latency: Annotated[
+        int, typer.Option(metavar="N", min=0, help="External memory: cycles from a request to its first word.")
+    ] = 32,
+    bandwidth: Annotated[
+        float, typer.Option(metavar="F", help="External memory: words of the bus in a cycle, at most 1.")
+    ] = 1.0,
+    stall: Annotated[
+        float, typer.Option(metavar="P", min=0, max=0.99, help="Probability of a random pause of input and memory.")
+    ] = 0.0,
     json: JsonFile = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report to look at, as HTML.")] = None,
     trace: Annotated[
@@ -50,19 +92,23 @@ def cosim(
     differs, and says where it differs first.
     """
     ensure_writable(json, report, trace)
-    named, config = resolve_model(model), load_hardware(hardware)
-    chosen = load_images(named.model.config, data, first=first, count=images)
-    lowered = lower(named.model, config)
-    with _progress() as bar:
-        task = bar.add_task("building and simulating", total=images)
+    memory = ExternalMemory(latency=latency, bandwidth=bandwidth)
+    named, config, pooled = resolve_model(model), load_hardware(hardware), query is Query.POOLED
+    chosen = load_images(named.model.config, data, first=first, count=images, random=random)
+    lowered = lower(named.model, config, pooled_query=pooled)
+    with (
+        ProgressBar(lowered=lowered, images=images) as bar,
+        _engine(engine, lowered, memory=memory, stall=stall, trace=trace) as runner,
+    ):
         result = run_cosim(
             named.model,
             chosen.images,
             chosen.labels,
             config=config,
-            trace=trace,
+            engine=runner,
             lowered=lowered,
-            progress=lambda done, _cycles: bar.update(task, completed=done),
+            pooled_query=pooled,
+            progress=bar.show,
         )
     figures = result.to_json()
     if json is not None:
@@ -84,15 +130,24 @@ def cosim(
         raise typer.Exit(DIFFERENT)
 
 
+def _engine(
+    name: EngineName | None, lowered: Lowered, *, memory: ExternalMemory, stall: float, trace: Path | None
+) -> Engine:
+    """Return the named engine; the native one if none is named, unless the network is very small.
+
+    Raises SaformerError when the design does not build, or cocotb is to write a waveform.
+    """
+    small = dense_cycles(lowered) <= SMALL and trace is None
+    if name is EngineName.NATIVE or (name is None and not small):
+        return Simulator(config=lowered.config, memory=memory, stall=stall, trace=trace)
+    if trace is not None:
+        raise SaformerError("only the native engine writes waveforms: leave out --engine cocotb")
+    return CocotbEngine(config=lowered.config, memory=memory, stall=stall)
+
+
 def _digest(lowered: Lowered) -> str:
     """Return the SHA-256 of a program's words, 32 bits each, little-endian."""
     return hashlib.sha256(np.asarray(lowered.program.words(), dtype="<u4").tobytes()).hexdigest()
-
-
-def _progress() -> Progress:
-    """Return a progress bar on the standard error, gone when it is done."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console(error=True), transient=True)
 
 
 def _print(named: NamedModel, figures: dict) -> None:
@@ -106,8 +161,8 @@ def _print(named: NamedModel, figures: dict) -> None:
             percent(layer["firing_rate"]),
             integer(layer["sops_golden"] / count),
             integer(layer["sops_rtl"] / count),
-            integer(layer["cycles"] / count),
-            integer(layer["ideal_cycles"] / count),
+            layer["note"] or integer(layer["cycles"] / count),
+            integer(layer["ideal_cycles"] / count) if layer["ideal_cycles"] else "",
             f"{100 * (layer['cycles'] / layer['ideal_cycles'] - 1):.1f} %" if layer["ideal_cycles"] else "",
             millijoule(energy[layer["name"]]),
         )
@@ -127,12 +182,17 @@ def summary(named: NamedModel, figures: dict) -> list[str]:
     """Return the last lines of the output: what was compared, and what came out."""
     energy, count = figures["energy_mj"], figures["images"]
     verdict = "bit-exact" if figures["bit_exact"] else f"NOT equal: {len(figures['mismatches'])} differences"
+    fetched = sum(figures["bus_bytes"]) / count
     return [
         f"model       {named.name}; counts, cycles and energy are per image",
         f"comparison  {verdict}: spikes, residual stream, logits and counters of {integer(count)} images",
-        f"accuracy    {percent(figures['accuracy'])} on these images" + ("" if named.trained else " (untrained)"),
+        f"accuracy    {recognised(figures['accuracy'])} on these images" + ("" if named.trained else " (untrained)"),
         f"cycles      {integer(figures['cycles_per_image'])} per image; "
         f"simulated at {integer(figures['cycles_per_second'])} cycles a second",
+        f"work        {figures['accumulates_per_cycle']:.1f} accumulates a cycle, "
+        f"{figures['accumulates_per_cycle_and_lane']:.2f} for each lane; "
+        f"dense-equivalent, not executed: {figures['dense_equivalent_per_cycle']:.1f} a cycle",
+        f"weights     {integer(figures['weight_bytes'])} bytes in external memory, {integer(fetched)} read per image",
         f"energy      {millijoule(energy['eq19'])} per image by eq. 19; "
         f"the paper: {energy['paper']} mJ ({energy['paper_network']} on {energy['paper_data']})",
     ]

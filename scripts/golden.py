@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from golden.evaluate import evaluate
-from scripts.inputs import DataFolder, JsonFile, ModelName, load_images, resolve_model
+from scripts.inputs import DataFolder, JsonFile, ModelName, RandomFrames, load_images, resolve_model
 from scripts.outputs import ensure_writable, write_json
-from scripts.tables import console, integer, millijoule, percent, table
+from scripts.tables import console, integer, millijoule, percent, recognised, table
 
 
 def golden(
@@ -15,12 +15,13 @@ def golden(
     data: DataFolder = None,
     split: Annotated[str, typer.Option(help="Part of the data set: test or train.")] = "test",
     images: Annotated[int | None, typer.Option(metavar="K", min=1, help="Only the first K images.")] = None,
+    random: RandomFrames = False,
     json: JsonFile = None,
 ) -> None:
     """Run the integer model: accuracy, firing rates, accumulates, energy by the paper's formula."""
     ensure_writable(json)
     named = resolve_model(model)
-    chosen = load_images(named.model.config, data, split=split, count=images)
+    chosen = load_images(named.model.config, data, split=split, count=images, random=random)
     figures = evaluate(named.model, chosen.images, chosen.labels, progress=True)
     if json is not None:
         write_json(json, figures)
@@ -44,7 +45,7 @@ def _print(name: str, figures: dict) -> None:
     out.print(table(("layer", "input rate", "spikes", "events", "accumulates", "fr x T x FLOPs"), rows))
     energy = figures["energy_mj"]
     out.print(f"model      {name}; counts are per image")
-    out.print(f"accuracy   {100 * figures['accuracy']:.2f} % of {integer(count)} images")
+    out.print(f"accuracy   {recognised(figures['accuracy'], decimals=2)} of {integer(count)} images")
     out.print(f"speed      {figures['images_per_second']:.1f} images a second")
     out.print(
         f"energy     {millijoule(energy['eq19'])} per image by eq. 19 from executed accumulates, "

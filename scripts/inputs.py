@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from golden.calibrate import init_model
-from golden.config import CONFIGS, ModelConfig, load_config
+from golden.config import CONFIGS, Input, ModelConfig, load_config
 from golden.container import BUNDLED_MODELS, digest, find_model, load_container
 from golden.data import ENVIRONMENT, ImageSet, fit_images, load_bundled, load_cifar10
 from golden.errors import SaformerError
+from golden.events import load_recordings, random_frames
 from golden.integer import IntegerModel
 
 ModelName = Annotated[
@@ -27,10 +28,18 @@ DataFolder = Annotated[
         "--data",
         metavar="DIR",
         envvar=ENVIRONMENT,
-        help="Folder with the python version of CIFAR-10. Without it, the 100 images that come with the project.",
+        help="Folder with the python version of CIFAR-10, or for a model with event input with the N-MNIST recordings "
+        "(Train and Test). Without it, the 100 images that come with the project, or random frames of events.",
     ),
 ]
+RandomFrames = Annotated[
+    bool, typer.Option("--random", help="Random frames of events, even where a data folder is given; event input only.")
+]
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")]
+
+
+RANDOM_FRAMES = 10
+"""Random inputs where a command does not say how many: they never end."""
 
 
 @dataclass(frozen=True)
@@ -64,20 +73,41 @@ def resolve_model(name: str) -> NamedModel:
     return NamedModel(container.model, name, container.digest, trained=bool(container.training))
 
 
-def untrained(config: ModelConfig, *, seed: int) -> NamedModel:
-    """Return a random model of a configuration, calibrated on the bundled images."""
-    model = init_model(config, seed=seed)
+def untrained(config: ModelConfig, *, seed: int, percent: int | None = None) -> NamedModel:
+    """Return a random model of a configuration, calibrated on the bundled images or on random frames of events.
+
+    ``percent`` is the rate at which all its neurons fire, if not a realistic one each.
+    """
+    model = init_model(config, seed=seed, percent=percent)
     return NamedModel(model, f"{config.name}, untrained, seed {seed}", digest(config, model.tensors), trained=False)
 
 
 def load_images(
-    config: ModelConfig, data: Path | None, *, split: str = "test", first: int = 0, count: int | None = None
+    config: ModelConfig,
+    data: Path | None,
+    *,
+    split: str = "test",
+    first: int = 0,
+    count: int | None = None,
+    random: bool = False,
 ) -> ImageSet:
     """Return images that fit a configuration, from the data folder or, without one, from the bundled images.
 
-    Raises SaformerError when there are not that many images, or no readable data.
+    Where the input is events these are recordings from the folder or, without one or on request, ``random`` frames.
+    Raises SaformerError when there are not that many, no readable data, or random pixels are asked for.
     """
+    if config.input is Input.EVENTS:
+        if data is None or random:
+            return random_frames(config, count or RANDOM_FRAMES, first=first)
+        return load_recordings(config, split, data, first=first, count=count)
+    if random:
+        raise SaformerError(f"random frames are for models with event input, and {config.name} takes images")
     images = load_bundled() if data is None else load_cifar10(split, data)
     chosen = images.select(first=first, count=count)
     pixels = fit_images(chosen.images, channels=config.in_channels, size=config.image_size)
     return ImageSet(images=pixels, labels=chosen.labels, indices=chosen.indices)
+
+
+def load_training(config: ModelConfig, data: Path | None) -> ImageSet:
+    """Return the training split that a configuration takes. Raises SaformerError when there is no readable data."""
+    return load_recordings(config, "train", data) if config.input is Input.EVENTS else load_cifar10("train", data)

@@ -61,20 +61,21 @@ def accumulates(layers: Sequence[dict]) -> str:
 
 def cycles(layers: Sequence[dict]) -> str:
     """Plot the cycles of every layer against the ideal ones, with the excess in per cent."""
+    chosen = [layer for layer in layers if layer["cycles"]]
 
     def draw(axes: Axes) -> None:
-        places = np.arange(len(layers))
-        spent = [layer["cycles"] for layer in layers]
-        ideal = [layer["ideal_cycles"] for layer in layers]
+        places = np.arange(len(chosen))
+        spent = [layer["cycles"] for layer in chosen]
+        ideal = [layer["ideal_cycles"] for layer in chosen]
         bars = axes.barh(places, spent, color=ORANGE, height=0.65, label="above ideal")
         axes.barh(places, np.minimum(ideal, spent), color=BLUE, height=0.65, label="ideal")
         excess = [f"+{100 * (a / b - 1):.0f} %" if b else "" for a, b in zip(spent, ideal, strict=True)]
         axes.bar_label(bars, excess, padding=3, fontsize=8)
-        axes.set_yticks(places, [layer["name"] for layer in layers])
+        axes.set_yticks(places, [layer["name"] for layer in chosen])
         axes.set_xlabel("clock cycles")
         axes.legend(frameon=False, loc="lower right")
 
-    return _plot(draw, rows=len(layers), width=11.0)
+    return _plot(draw, rows=len(chosen), width=11.0)
 
 
 def raster(spikes: Sequence[tuple[str, np.ndarray]]) -> str:

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from golden.config import ModelConfig
-from golden.data import CLASS_NAMES, ImageSet
+from golden.config import Input, ModelConfig
+from golden.data import CLASS_NAMES, NO_LABEL, ImageSet
 from golden.integer import Trace
 from hw.config import HardwareConfig
 from scripts import plots
 from scripts.conventions import conventions
 from scripts.inputs import NamedModel
-from scripts.tables import integer, millijoule, percent
+from scripts.tables import integer, millijoule, percent, recognised
 
 TEMPLATES = Path(__file__).with_name("templates")
 PICTURES = 60
@@ -42,11 +42,11 @@ def render(source: ReportInput) -> str:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"percent": percent, "integer": integer, "millijoule": millijoule}
+    environment.filters |= {"percent": percent, "integer": integer, "millijoule": millijoule, "recognised": recognised}
     return environment.get_template("report.html.j2").render(
         figures=figures,
         model=source.named,
-        pictures=_pictures(figures, source.images),
+        pictures=_pictures(figures, source.images, source.named.model.config),
         hidden=max(0, len(source.images) - PICTURES),
         conventions=conventions(figures),
         rates=plots.firing_rates(layers),
@@ -60,14 +60,15 @@ def render(source: ReportInput) -> str:
     )
 
 
-def _pictures(figures: dict, images: ImageSet) -> list[dict]:
+def _pictures(figures: dict, images: ImageSet, model: ModelConfig) -> list[dict]:
     """Return the images with what they are and what the hardware says they are."""
+    names = CLASS_NAMES if model.input is Input.PIXELS else ()
     return [
         {
-            "url": plots.picture(pixels.numpy()),
+            "url": plots.picture(_pixels(pixels.numpy(), model)),
             "index": int(index),
-            "label": _class_name(label),
-            "prediction": _class_name(prediction),
+            "label": _class_name(label, names) if label != NO_LABEL else None,
+            "prediction": _class_name(prediction, names),
             "right": label == prediction,
         }
         for pixels, index, label, prediction in zip(
@@ -76,8 +77,16 @@ def _pictures(figures: dict, images: ImageSet) -> list[dict]:
     ]
 
 
-def _class_name(number: int) -> str:
-    return CLASS_NAMES[number] if number < len(CLASS_NAMES) else f"class {number}"
+def _pixels(image: np.ndarray, model: ModelConfig) -> np.ndarray:
+    """Return an image as it is, and frames of events as their mean over time, stretched to the full range."""
+    if model.input is Input.PIXELS:
+        return image
+    events = image.sum(axis=0, dtype=np.float64)
+    return (255 * events / max(1.0, events.max())).astype(np.uint8)
+
+
+def _class_name(number: int, names: Sequence[str]) -> str:
+    return names[number] if number < len(names) else f"class {number}"
 
 
 def _maps(trace: Trace) -> Sequence[tuple[str, np.ndarray]]:

@@ -31,6 +31,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def recognised(accuracy: float | None, *, decimals: int = 1) -> str:
+    """Return an accuracy as a percentage; there is none where the truth is not known."""
+    return "unknown (no labels)" if accuracy is None else f"{100 * accuracy:.{decimals}f} %"
+
+
 def integer(value: float) -> str:
     """Return a count with its thousands separated."""
     return f"{value:,.0f}"

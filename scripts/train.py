@@ -8,9 +8,10 @@ import torch
 import typer
 
 from golden.config import ModelConfig, load_config
-from golden.data import ENVIRONMENT, load_cifar10
+from golden.data import ENVIRONMENT
 from golden.plan import Stage, TrainPlan, default_stages
 from golden.train import run_training
+from scripts.inputs import load_training
 from scripts.outputs import ensure_folder
 from scripts.tables import console
 
@@ -26,7 +27,10 @@ def train(
     data: Annotated[
         Path | None,
         typer.Option(
-            "--data", metavar="DIR", envvar=ENVIRONMENT, help="Folder with the python version of CIFAR-10; needed."
+            "--data",
+            metavar="DIR",
+            envvar=ENVIRONMENT,
+            help="Folder with the python version of CIFAR-10 (event input: N-MNIST); needed.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Seed of weights, order and augmentation.")] = 1,
@@ -37,14 +41,14 @@ def train(
     fast: Annotated[bool, typer.Option("--fast", help="A few epochs only: a trial, not a good model.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all by default.")] = None,
 ) -> None:
-    """Train and quantise a model on CIFAR-10.
+    """Train and quantise a model on CIFAR-10, or one with event input on N-MNIST.
 
     First at one timestep, then at all of them, then with 8-bit weights. A run that was interrupted continues where its
     last checkpoint was, if it is started again with the same settings.
     """
     settings = load_config(config)
     plan = TrainPlan(config=settings, stages=_stages(settings, fast), seed=seed, batch=batch, validation=validation)
-    images = load_cifar10("train", data)
+    images = load_training(settings, data)
     ensure_folder(out)
     if threads is not None:
         torch.set_num_threads(threads)

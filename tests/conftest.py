@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 import torch
 
-from golden.config import ModelConfig
-from golden.data import load_bundled
+from golden.config import Input, ModelConfig
+from golden.data import fit_images, load_bundled
+from golden.events import random_frames
 
 # Small configurations that take every choice at least once.
 SMALL = ModelConfig(name="small", image_size=16, dim=16, depth=1, timesteps=4, windows=4)
@@ -25,6 +26,7 @@ VARIANTS = {
     "one timestep": {"timesteps": 1},
     "many timesteps": {"timesteps": 16},
     "three blocks, gray": {"depth": 3, "in_channels": 1, "timesteps": 3},
+    "events": {"input": "events", "in_channels": 2, "timesteps": 5},
     "few weight bits, low thresholds": {"weight_bits": 3, "threshold": 0.5, "attention_threshold": 1.25},
 }
 
@@ -45,6 +47,18 @@ def small():
 def bundled():
     """The 100 images that come with the project."""
     return load_bundled()
+
+
+@pytest.fixture
+def inputs(bundled):
+    """A function that returns some inputs for a configuration: bundled images, or random frames of events."""
+
+    def some(config, count):
+        if config.input is Input.EVENTS:
+            return random_frames(config, count, seed=7).images
+        return fit_images(bundled.images[:count], channels=config.in_channels, size=config.image_size)
+
+    return some
 
 
 @pytest.fixture(scope="session", autouse=True)

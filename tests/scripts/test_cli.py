@@ -6,6 +6,8 @@ import pytest
 
 from scripts.cli import main
 
+EVENTS = 'input = "events"\nin_channels = 2\ndim = 16\ndepth = 1\nimage_size = 40\nwindows = 4\ntimesteps = 3\n'
+
 
 @pytest.fixture(autouse=True)
 def bundled_images(monkeypatch):
@@ -48,6 +50,13 @@ def test_help(command, capsys):
         (["golden", "2-512", "--json", "."], "it is a folder; name a file"),
         (["golden", "2-512", "--images", "101"], "the data set has 100"),
         (["golden", "2-512", "--data", "no/data"], "no CIFAR-10 data in no/data"),
+        (["golden", "events.toml", "--data", "no/data"], "no N-MNIST data in no/data"),
+        (["golden", "tiny", "--random"], "random frames are for models with event input, and tiny takes images"),
+        (["cosim", "--engine", "spice"], "'spice' is not one of 'native', 'cocotb'"),
+        (["cosim", "--query", "none"], "'none' is not one of 'pooled', 'tokens'"),
+        (["cosim", "--bandwidth", "1.5"], "the bandwidth of the memory is a share of the bus"),
+        (["cosim", "--stall", "1"], "less than or equal to 0.99"),
+        (["cosim", "--engine", "cocotb", "--trace", "x.vcd"], "only the native engine writes waveforms"),
         (["cosim", "--hw", "huge"], "no hardware configuration 'huge'"),
         (["cosim", "--report", "no/folder.html"], "cannot write no/folder.html"),
         (["cosim", "--trace", "no/folder.vcd"], "cannot write no/folder.vcd"),
@@ -58,8 +67,9 @@ def test_help(command, capsys):
 )
 def test_bad_input_is_one_line_and_status_2(arguments, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "events.toml").write_text(EVENTS)
     assert message in error_of(capsys, *arguments)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["events.toml"]
 
 
 def test_damaged_model_is_an_error(model, capsys):
@@ -84,6 +94,24 @@ def test_golden_writes_its_figures(model, tmp_path, capsys):
     assert "blocks.0.fc2" in capsys.readouterr().out
 
 
+def test_golden_on_events(tmp_path, capsys):
+    config, path = tmp_path / "events.toml", tmp_path / "figures.json"
+    config.write_text(EVENTS)
+    assert main(["golden", str(config), "--images", "3", "--json", str(path)]) == 0
+    figures = json.loads(path.read_text())
+    assert (figures["images"], figures["accuracy"]) == (3, None)
+    assert "accuracy   unknown (no labels) of 3 images" in capsys.readouterr().out
+    recording = tmp_path / "data" / "Test" / "4" / "60007.bin"
+    recording.parent.mkdir(parents=True)
+    recording.write_bytes(bytes([1, 2, 0x80, 0, 9, 30, 33, 0, 1, 0]))
+    assert main(["golden", str(config), "--data", str(tmp_path / "data"), "--json", str(path)]) == 0
+    figures = json.loads(path.read_text())
+    assert figures["accuracy"] in (0.0, 1.0)
+    assert figures["layers"][0]["spikes"] == 2
+    assert main(["golden", str(config), "--data", str(tmp_path / "data"), "--random", "--json", str(path)]) == 0
+    assert json.loads(path.read_text())["images"] == 10
+
+
 def test_init_repeats_with_its_seed(model, tmp_path):
     again, other = tmp_path / "again.safetensors", tmp_path / "other.safetensors"
     for seed, path in (("3", again), ("4", other)):
@@ -102,5 +130,7 @@ def test_cosim_compares_and_reports(model, tmp_path, capsys):
     assert values["images"] == len(values["predictions"]) == 2
     assert values["labels"] == [5, 6]
     assert all(layer["sops_golden"] == layer["sops_rtl"] for layer in values["layers"])
+    assert values["bus_bytes"] == [values["weight_bytes"]] * 2
     assert "comparison  bit-exact" in out
+    assert "in the background" in out
     assert "bit-exact" in report.read_text()

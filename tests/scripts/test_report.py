@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from golden.config import Input
 from scripts.conventions import conventions
 from scripts.report import render
 from tests.scripts.samples import sample
@@ -36,6 +37,20 @@ def test_report_shows_differences(source):
 @pytest.mark.parametrize("in_channels", [1, 2])
 def test_report_of_other_images(in_channels):
     assert render(sample(images=1, in_channels=in_channels)).count('<img src="data:image/png;base64,') == 1
+
+
+def test_report_of_events_without_labels():
+    page = render(sample(images=2, in_channels=2, input=Input.EVENTS))
+    assert page.count("no label &middot;") == 2
+    assert "unknown (no labels)" in page
+    assert "class " in page
+    assert "airplane" not in page
+
+
+def test_mixing_has_no_cycles_of_its_own(source):
+    page = render(source)
+    row = next(line for line in page.splitlines() if "<td>in the background</td>" in line)
+    assert "<td>0</td>" in row
 
 
 def test_conventions_bill_what_they_say(source):

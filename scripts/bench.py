@@ -1,0 +1,191 @@
+"""``saformer bench``: the simulated accelerator at several sizes on the networks of the paper."""
+
+import dataclasses
+import resource
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from torch import Tensor
+
+from golden.integer import run
+from hw.activity import measure
+from hw.area import area
+from hw.config import HardwareConfig, load_hardware
+from hw.costs import Estimate
+from hw.estimate import estimate
+from hw.fit import fit
+from hw.lowering import lower
+from hw.timelines import ExternalMemory
+from scripts.estimate import Bandwidth, HardwareName, Latency
+from scripts.inputs import DataFolder, JsonFile, NamedModel, load_images, resolve_model
+from scripts.outputs import ensure_writable, write_json
+from scripts.resume import ResultsFile, run_points
+from scripts.sweep import read_values
+from scripts.tables import console, integer, percent, table
+from sim.cosim import cosim
+from sim.results import CosimResult
+from sim.simulate import Simulator
+
+MODELS = ("tiny", "4-384", "2-256")
+DIFFERENT = 1
+"""Exit status when the hardware and the integer model differ somewhere."""
+
+BUS_SHARE = 8
+"""Lanes for each byte of the weight bus: a row of weights arrives in so many cycles at every number of lanes."""
+
+
+def bench(
+    models: Annotated[list[str] | None, typer.Argument(metavar="MODEL...", help="Networks, as for cosim.")] = None,
+    hardware: HardwareName = "default",
+    lanes: Annotated[
+        str, typer.Option(metavar="N,N,..", help="Lanes; the weight bus grows with them.")
+    ] = "32,64,128,256",
+    images: Annotated[int, typer.Option(metavar="K", min=1, help="Images for each network.")] = 1,
+    data: DataFolder = None,
+    latency: Latency = 32,
+    bandwidth: Bandwidth = 1.0,
+    results: Annotated[
+        Path, typer.Option(metavar="FILE", help="Finished points; a benchmark that was cut off goes on from there.")
+    ] = Path("bench.jsonl"),
+    json: JsonFile = None,
+) -> None:
+    """Run every network (tiny, 4-384 and 2-256 by default) on every number of lanes, compare, and measure.
+
+    Networks that take as many passes run on the same hardware, whose memories are fitted to them. Each point runs in a
+    process of its own, for its peak memory. Exits with 1 if any point is not bit-exact.
+    """
+    ensure_writable(json, results)
+    names, base = list(dict.fromkeys(models or MODELS)), load_hardware(hardware)
+    common = {
+        "images": images,
+        "data": str(data.resolve()) if data else None,
+        "latency": latency,
+        "bandwidth": bandwidth,
+    }
+    points = [
+        {"model": name, "beside": beside, "hardware": dataclasses.asdict(sized), **common}
+        for sized in (_with_lanes(base, count) for count in read_values("lanes", lanes))
+        for name, beside in _companions(names, base.timesteps).items()
+    ]
+    store = ResultsFile(results)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as executor:
+        found = run_points(points, evaluate, store, executor, what="benchmark")
+    rows = [
+        {"model": point["model"], "lanes": point["hardware"]["lanes"]} | figures
+        for point, figures in zip(points, found, strict=True)
+    ]
+    if json is not None:
+        write_json(json, {"points": rows})
+    _print(rows)
+    if not all(row["bit_exact"] for row in rows):
+        raise typer.Exit(DIFFERENT)
+
+
+def _with_lanes(base: HardwareConfig, lanes: int) -> HardwareConfig:
+    """Return hardware with other lanes, and a bus in proportion."""
+    return dataclasses.replace(base, lanes=lanes, bus_bytes=max(4, lanes // BUS_SHARE))
+
+
+def _companions(names: Sequence[str], timesteps: int) -> dict[str, list[str]]:
+    """Return for every network those that share its hardware: they take as many passes."""
+    passes = {name: -(-resolve_model(name).model.config.timesteps // timesteps) for name in names}
+    return {name: [other for other in names if passes[other] == passes[name]] for name in names}
+
+
+def evaluate(point: dict) -> dict:
+    """Return the figures of a network on hardware: ``model``, ``beside`` (networks that the hardware is fitted to),
+    ``hardware`` (the fields of a configuration), ``images``, ``data``, ``latency`` and ``bandwidth``."""
+    named = resolve_model(point["model"])
+    config = fit([resolve_model(name).model for name in point["beside"]], HardwareConfig(**point["hardware"]))
+    memory = ExternalMemory(latency=point["latency"], bandwidth=point["bandwidth"])
+    images = load_images(named.model.config, Path(point["data"]) if point["data"] else None, count=point["images"])
+    begin = time.monotonic()
+    with Simulator(config=config, memory=memory) as engine:
+        built = time.monotonic()
+        result = cosim(named.model, images.images, images.labels, config=config, engine=engine)
+    done = time.monotonic()
+    expected = _estimate(named, images.images[:1], config, memory)
+    return {
+        **figures(result, expected, config),
+        "model_sha256": named.digest,
+        "images": len(images),
+        "build_seconds": built - begin,
+        "run_seconds": done - built,
+        # The unit is kilobytes, on Linux.
+        "peak_memory_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+    }
+
+
+def _estimate(named: NamedModel, image: Tensor, config: HardwareConfig, memory: ExternalMemory) -> Estimate:
+    """Return what the analytic model says of an image."""
+    steps = [layer.step for layer in lower(named.model, config).layers]
+    activity = measure(steps, run(named.model, image), image.numpy(), named.model.config, config)
+    return estimate(steps, activity, config, memory)
+
+
+def figures(result: CosimResult, expected: Estimate, config: HardwareConfig) -> dict:
+    """Return what a comparison says of the hardware; ``expected`` is the estimate of the first image."""
+    values, count = result.to_json(), len(result.labels)
+    ideal = sum(layer.ideal_cycles for layer in result.layers) / count
+    kiloluts = area(config).luts / 1000
+    kept = (
+        "bit_exact",
+        "mismatches",
+        "accuracy",
+        "cycles_per_image",
+        "cycles_per_second",
+        "weight_bytes",
+        "bus_bytes",
+        "accumulates_per_cycle",
+        "accumulates_per_cycle_and_lane",
+        "accumulates_per_cycle_and_adder",
+        "dense_equivalent_per_cycle",
+    )
+    return {
+        **{name: values[name] for name in kept},
+        "ideal_cycles": ideal,
+        "estimated_cycles": expected.cycles,
+        "estimate_error": expected.cycles / result.cycles[0] - 1,
+        "luts": 1000 * kiloluts,
+        "luts_source": "area model",
+        "accumulates_per_cycle_and_klut": result.accumulates_per_cycle / kiloluts,
+        "dense_equivalent_per_cycle_and_klut": values["dense_equivalent_per_cycle"] / kiloluts,
+        "hardware": dataclasses.asdict(config),
+    }
+
+
+def _print(rows: Sequence[dict]) -> None:
+    """Print a line for every point."""
+    out = console()
+    cells = [
+        (
+            row["model"],
+            integer(row["lanes"]),
+            "yes" if row["bit_exact"] else "NO",
+            integer(row["cycles_per_image"]),
+            percent(row["cycles_per_image"] / row["ideal_cycles"] - 1),
+            percent(row["estimate_error"]),
+            f"{row['accumulates_per_cycle_and_lane']:.2f}",
+            f"{row['accumulates_per_cycle_and_adder']:.2f}",
+            f"{row['accumulates_per_cycle_and_klut']:.1f}",
+            f"{row['dense_equivalent_per_cycle_and_klut']:.1f}",
+            integer(row["weight_bytes"]),
+            integer(row["bus_bytes"][0]),
+            f"{row['cycles_per_second'] / 1e3:,.0f}",
+            f"{row['peak_memory_bytes'] / 2**30:.2f}",
+        )
+        for row in rows
+    ]
+    columns = ("model", "lanes", "exact", "cycles", "above", "model", "/lane", "/adder", "/kLUT", "dense/kLUT")
+    out.print(table((*columns, "weights", "read", "kHz", "GiB"), cells))
+    for line in (
+        "above: ideal; model: how far off the analytic model is; /lane, /adder, /kLUT: accumulates that the spikes",
+        "demand, a cycle and lane, adder, 1000 LUT4 (area model); dense/kLUT: dense-equivalent, not executed; weights,",
+        "read: bytes in external memory, and read for an image; kHz: simulated cycles; GiB: peak memory",
+    ):
+        out.print(line)

@@ -1,0 +1,98 @@
+"""Work in points that can be cut off: finished points are kept in a file, one line each, and not done again."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, as_completed
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from golden.errors import SaformerError
+from scripts.tables import console
+
+_ROOT = Path(__file__).parents[1]
+_SOURCES = ("golden", "hw", "sim")
+"""The packages that results depend on."""
+
+
+class ResultsFile:
+    """The finished points, in a file of JSON lines.
+
+    The end of a line that was cut off is removed; results of other sources than the present ones count as not there.
+
+    Raises SaformerError when the file cannot be read, or is something else.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._sources = source_digest()
+        self._results = {}
+        try:
+            text = path.read_text(encoding="utf-8") if path.exists() else ""
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not text"
+            raise SaformerError(f"cannot read {path} ({reason}): name another file for the results") from None
+        for number, line in enumerate(text.split("\n")[:-1], start=1):
+            try:
+                entry = json.loads(line)
+                if entry["sources"] == self._sources:
+                    self._results[_key(entry["point"])] = entry["result"]
+            except (ValueError, KeyError, TypeError):
+                raise SaformerError(f"{path}, line {number}, is not a result: name another file for results") from None
+        complete = text.rpartition("\n")[0].encode()
+        if text and not text.endswith("\n"):
+            os.truncate(path, len(complete) + bool(complete))
+
+    def get(self, point: dict) -> dict | None:
+        """Return the result of a point, or None if it is not finished."""
+        return self._results.get(_key(point))
+
+    def append(self, point: dict, result: dict) -> None:
+        """Keep the result of a point. Raises SaformerError when it cannot be written."""
+        line = json.dumps({"sources": self._sources, "point": point, "result": result}) + "\n"
+        try:
+            with self._path.open("ab", buffering=0) as file:
+                file.write(line.encode())
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise SaformerError(f"cannot write {self._path} ({error.strerror}): name another file") from None
+        self._results[_key(point)] = result
+
+
+def source_digest() -> str:
+    """Return a digest of the sources that results depend on."""
+    digest = hashlib.sha256()
+    for path in sorted(path for folder in _SOURCES for path in (_ROOT / folder).glob("*.*") if path.is_file()):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def run_points(
+    points: Sequence[dict],
+    evaluate: Callable[[dict], dict],
+    results: ResultsFile,
+    executor: Executor,
+    *,
+    what: str,
+) -> list[dict]:
+    """Return ``evaluate`` of every point, from the file or from the executor, and keep it; with a progress bar."""
+    waiting = [point for point in points if results.get(point) is None]
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    out = console(error=True)
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
+        task = bar.add_task("", total=len(points), completed=len(points) - len(waiting))
+        futures = {executor.submit(evaluate, point): point for point in waiting}
+        try:
+            for future in as_completed(futures):
+                results.append(futures[future], future.result())
+                bar.advance(task)
+        finally:
+            for future in futures:
+                future.cancel()
+    return [results.get(point) for point in points]
+
+
+def _key(point: dict) -> str:
+    return json.dumps(point, sort_keys=True)
