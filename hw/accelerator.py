@@ -6,23 +6,23 @@ from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.attention import AttentionUnit
-from hw.axi import read_signature
+from hw.attention.attention import AttentionUnit
+from hw.attention.depthwise import MixUnit
+from hw.attention.query_pool import QueryPool
 from hw.beats import currents_layout, spikes_layout, stream_layout, write_layout
 from hw.config import HardwareConfig
 from hw.counters import REPORT, Counter, CounterBank
-from hw.depthwise import MixUnit
-from hw.engine import Engine
-from hw.loader import PixelLoader, ProgramLoader, item_bits
-from hw.memory import SyncMemory
-from hw.neuron_path import NeuronPath
+from hw.engine.engine import Engine
+from hw.engine.tally import TALLIED
+from hw.memory.axi import read_signature
+from hw.memory.loader import PixelLoader, ProgramLoader, item_bits
+from hw.memory.memory import SyncMemory
+from hw.memory.spike_memory import SpikeMemory
+from hw.memory.weights import WeightReader
+from hw.neurons.neuron_path import NeuronPath
+from hw.neurons.stream_pool import StreamPool
 from hw.program import ADDRESS, Kind, Memory, memory_shapes
-from hw.query_pool import QueryPool
 from hw.sequencer import Sequencer
-from hw.spike_memory import SpikeMemory
-from hw.stream_pool import StreamPool
-from hw.tally import TALLIED
-from hw.weights import WeightReader
 
 OWED_BITS = 10
 """Width of the count of bus words that arrive between two layers."""
@@ -80,7 +80,8 @@ class Accelerator(wiring.Component):
     Members
     -------
     program : In(stream of 32 bits), `hw.program.Program.words`; only while not busy
-    bus : Out(`hw.axi.read_signature`), external memory: `hw.program.Program.weights`, row after row, each read once
+    bus : Out(`hw.memory.axi.read_signature`), external memory: `hw.program.Program.weights`, row after row, each
+        read once
     weight_base : In(32), byte address of the weights there
     pixels : In(stream), the image in raster order, the channels of a position together; bytes, or for a network with
         event input spike patterns of ``timesteps`` bits, pass after pass

@@ -12,20 +12,19 @@ from typing import Annotated
 import typer
 from torch import Tensor
 
+from golden.errors import SaformerError
 from golden.integer import run
-from hw.activity import measure
-from hw.area import area
+from hw.compile.fit import fit
+from hw.compile.lowering import lower
 from hw.config import HardwareConfig, load_hardware
-from hw.costs import Estimate
-from hw.estimate import estimate
-from hw.fit import fit
-from hw.lowering import lower
-from hw.timelines import ExternalMemory
+from hw.estimate.activity import measure
+from hw.estimate.costs import Estimate
+from hw.estimate.cycles import estimate
+from hw.estimate.timelines import ExternalMemory
 from scripts.estimate import Bandwidth, HardwareName, Latency
 from scripts.inputs import DataFolder, JsonFile, NamedModel, load_images, resolve_model
 from scripts.outputs import ensure_writable, write_json
 from scripts.resume import ResultsFile, run_points
-from scripts.sweep import read_values
 from scripts.tables import console, integer, percent, table
 from sim.cosim import cosim
 from sim.results import CosimResult
@@ -86,6 +85,15 @@ def bench(
         raise typer.Exit(DIFFERENT)
 
 
+def read_values(name: str, text: str) -> list[int]:
+    """Return the numbers of a list such as 32,64. Raises SaformerError when it is none."""
+    try:
+        values = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise SaformerError(f"{name.replace('_', '-')} must be numbers such as 32,64, not {text!r}") from None
+    return list(dict.fromkeys(values))
+
+
 def _with_lanes(base: HardwareConfig, lanes: int) -> HardwareConfig:
     """Return hardware with other lanes, and a bus in proportion."""
     return dataclasses.replace(base, lanes=lanes, bus_bytes=max(4, lanes // BUS_SHARE))
@@ -132,7 +140,6 @@ def figures(result: CosimResult, expected: Estimate, config: HardwareConfig) -> 
     """Return what a comparison says of the hardware; ``expected`` is the estimate of the first image."""
     values, count = result.to_json(), len(result.labels)
     ideal = sum(layer.ideal_cycles for layer in result.layers) / count
-    kiloluts = area(config).luts / 1000
     kept = (
         "bit_exact",
         "mismatches",
@@ -151,10 +158,6 @@ def figures(result: CosimResult, expected: Estimate, config: HardwareConfig) -> 
         "ideal_cycles": ideal,
         "estimated_cycles": expected.cycles,
         "estimate_error": expected.cycles / result.cycles[0] - 1,
-        "luts": 1000 * kiloluts,
-        "luts_source": "area model",
-        "accumulates_per_cycle_and_klut": result.accumulates_per_cycle / kiloluts,
-        "dense_equivalent_per_cycle_and_klut": values["dense_equivalent_per_cycle"] / kiloluts,
         "hardware": dataclasses.asdict(config),
     }
 
@@ -172,8 +175,7 @@ def _print(rows: Sequence[dict]) -> None:
             percent(row["estimate_error"]),
             f"{row['accumulates_per_cycle_and_lane']:.2f}",
             f"{row['accumulates_per_cycle_and_adder']:.2f}",
-            f"{row['accumulates_per_cycle_and_klut']:.1f}",
-            f"{row['dense_equivalent_per_cycle_and_klut']:.1f}",
+            f"{row['dense_equivalent_per_cycle']:.0f}",
             integer(row["weight_bytes"]),
             integer(row["bus_bytes"][0]),
             f"{row['cycles_per_second'] / 1e3:,.0f}",
@@ -181,11 +183,11 @@ def _print(rows: Sequence[dict]) -> None:
         )
         for row in rows
     ]
-    columns = ("model", "lanes", "exact", "cycles", "above", "model", "/lane", "/adder", "/kLUT", "dense/kLUT")
+    columns = ("model", "lanes", "exact", "cycles", "above", "model", "/lane", "/adder", "dense")
     out.print(table((*columns, "weights", "read", "kHz", "GiB"), cells))
     for line in (
-        "above: ideal; model: how far off the analytic model is; /lane, /adder, /kLUT: accumulates that the spikes",
-        "demand, a cycle and lane, adder, 1000 LUT4 (area model); dense/kLUT: dense-equivalent, not executed; weights,",
+        "above: ideal; model: how far off the analytic model is; /lane, /adder: accumulates that the spikes demand, a",
+        "cycle and lane, adder; dense: dense-equivalent accumulates a cycle, not executed; weights,",
         "read: bytes in external memory, and read for an image; kHz: simulated cycles; GiB: peak memory",
     ):
         out.print(line)

@@ -8,11 +8,9 @@ import typer
 from golden.errors import SaformerError
 from scripts.bench import bench
 from scripts.cosim import cosim
-from scripts.costs import costs
 from scripts.estimate import estimate
 from scripts.golden import golden
 from scripts.init import init
-from scripts.sweep import sweep
 from scripts.train import train
 
 USAGE = 2
@@ -25,7 +23,7 @@ app = typer.Typer(
     help="A spiking transformer from PyTorch to bit-exact RTL: train it, run its integer model, run it on the "
     "simulated accelerator and compare the two.",
 )
-for command in (bench, cosim, costs, estimate, golden, init, sweep, train):
+for command in (bench, cosim, estimate, golden, init, train):
     app.command()(command)
 
 

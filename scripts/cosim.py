@@ -9,9 +9,9 @@ import numpy as np
 import typer
 
 from golden.errors import SaformerError
+from hw.compile.lowering import Lowered, lower
 from hw.config import load_hardware
-from hw.lowering import Lowered, lower
-from hw.timelines import ExternalMemory
+from hw.estimate.timelines import ExternalMemory
 from scripts.conventions import layer_millijoules
 from scripts.inputs import DataFolder, JsonFile, ModelName, NamedModel, RandomFrames, load_images, resolve_model
 from scripts.outputs import ensure_writable, write_json, write_text

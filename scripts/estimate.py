@@ -11,14 +11,14 @@ from torch import Tensor
 
 from golden.errors import SaformerError
 from golden.integer import run
-from hw.activity import Activity, Rate, expect, measure
-from hw.area import area, memory_bits
+from hw.compile.lowering import lower
+from hw.compile.memories import memory_bits
+from hw.compile.schedule import Step
 from hw.config import HardwareConfig, load_hardware
-from hw.costs import Estimate, LayerEstimate
-from hw.estimate import estimate as estimate_cycles
-from hw.lowering import lower
-from hw.schedule import Step
-from hw.timelines import ExternalMemory
+from hw.estimate.activity import Activity, Rate, expect, measure
+from hw.estimate.costs import Estimate, LayerEstimate
+from hw.estimate.cycles import estimate as estimate_cycles
+from hw.estimate.timelines import ExternalMemory
 from scripts.cosim import Query
 from scripts.inputs import DataFolder, JsonFile, ModelName, NamedModel, RandomFrames, load_images, resolve_model
 from scripts.outputs import ensure_writable, write_json
@@ -164,7 +164,6 @@ def summarise(results: Sequence[Estimate], named: NamedModel, config: HardwareCo
         "limit": results[0].limit,
         "external_bytes": results[0].external_bytes,
         "memory_bits": memory_bits(config),
-        "area": area(config).to_json(),
         "layers": layers,
     }
 
@@ -204,16 +203,12 @@ def _print(figures: dict) -> None:
     ]
     columns = ("layer", "cycles", "ideal", "above", "most lost to", "weight bytes", "words live", "limit")
     out.print(table(columns, rows))
-    cycles, ideal, estimated = figures["cycles"], figures["ideal_cycles"], figures["area"]
+    cycles, ideal = figures["cycles"], figures["ideal_cycles"]
     out.print(f"model     {figures['model']}; from {figures['source']}")
     out.print(f"cycles    {integer(cycles)} per image, {percent(cycles / ideal - 1)} above ideal")
     out.print(f"limit     {LIMITS[figures['limit']]}")
     out.print(f"weights   {integer(figures['external_bytes'])} bytes from external memory, each once")
-    out.print(
-        f"on chip   {integer(sum(figures['memory_bits'].values()) / 1024)} kbit in memories; about "
-        f"{integer(estimated['luts'])} LUT4, {integer(estimated['flip_flops'])} flip-flops, "
-        f"{integer(estimated['block_rams'])} block RAMs"
-    )
+    out.print(f"on chip   {integer(sum(figures['memory_bits'].values()) / 1024)} kbit in memories")
 
 
 def _most_lost(lost: dict) -> str:

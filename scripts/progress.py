@@ -6,7 +6,7 @@ from typing import Self
 
 from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from hw.lowering import Lowered
+from hw.compile.lowering import Lowered
 from scripts.tables import console, integer
 from sim.cosim import Position
 

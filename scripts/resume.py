@@ -16,6 +16,8 @@ _ROOT = Path(__file__).parents[1]
 _SOURCES = ("golden", "hw", "sim")
 """The packages that results depend on."""
 
+_SUFFIXES = (".py", ".cpp", ".vlt")
+
 
 class ResultsFile:
     """The finished points, in a file of JSON lines.
@@ -64,8 +66,10 @@ class ResultsFile:
 def source_digest() -> str:
     """Return a digest of the sources that results depend on."""
     digest = hashlib.sha256()
-    for path in sorted(path for folder in _SOURCES for path in (_ROOT / folder).glob("*.*") if path.is_file()):
-        digest.update(path.name.encode() + path.read_bytes())
+    for path in sorted(
+        path for folder in _SOURCES for path in (_ROOT / folder).rglob("*.*") if path.suffix in _SUFFIXES
+    ):
+        digest.update(str(path.relative_to(_ROOT)).encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from golden.errors import SaformerError
 from hw.accelerator import Accelerator
+from hw.compile.lowering import Lowered
 from hw.config import HardwareConfig
-from hw.lowering import Lowered
-from hw.timelines import ExternalMemory
+from hw.estimate.timelines import ExternalMemory
 from sim.compare import HardwareRun
 from sim.records import Records
 from sim.runner import run_bench

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hw.compile.lowering import Lowered
 from hw.counters import Counter
-from hw.lowering import Lowered
 from hw.program import Kind
 from sim.expected import PORTS, Beats, Expected
 

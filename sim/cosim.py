@@ -11,12 +11,12 @@ from golden.counts import count
 from golden.errors import SaformerError
 from golden.evaluate import energy_record
 from golden.integer import IntegerModel, Trace, run
-from hw.activity import measure
-from hw.allocate import channel_beats
+from hw.compile.allocate import channel_beats
+from hw.compile.lowering import Lowered, lower
 from hw.config import HardwareConfig
 from hw.counters import Counter
-from hw.estimate import estimate
-from hw.lowering import Lowered, lower
+from hw.estimate.activity import measure
+from hw.estimate.cycles import estimate
 from sim.compare import HardwareRun, compare
 from sim.expected import expect
 from sim.results import CosimResult, ImageMismatch, dense_operations, layer_results

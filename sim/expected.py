@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from golden.integer import Trace
-from hw.activity import input_spikes, window_sums, words_read
-from hw.allocate import channel_beats
+from hw.compile.allocate import channel_beats
+from hw.compile.limits import STREAM_TARGETS
+from hw.compile.lowering import Lowered, LoweredLayer
+from hw.compile.schedule import Map
 from hw.counters import Counter
-from hw.limits import STREAM_TARGETS
-from hw.lowering import Lowered, LoweredLayer
+from hw.estimate.activity import input_spikes, window_sums, words_read
 from hw.program import Kind, Target
-from hw.schedule import Map
 
 BACKGROUND = (Counter.MIX_SOPS, Counter.MIX_READS, Counter.MIX_WRITES)
 """Counters of the mixing unit, which runs beside the layer that writes the keys and the next one."""

@@ -8,10 +8,10 @@ from golden.counts import Counts, LayerCounts
 from golden.data import NO_LABEL
 from golden.integer import Trace
 from golden.layers import LayerKind, layers
-from hw.allocate import channel_beats
+from hw.compile.allocate import channel_beats
+from hw.compile.lowering import Lowered, LoweredLayer
 from hw.config import HardwareConfig
 from hw.counters import Counter
-from hw.lowering import Lowered, LoweredLayer
 from hw.program import Kind
 from sim.compare import HardwareRun, Mismatch
 from sim.expected import BACKGROUND

@@ -9,11 +9,11 @@ from amaranth.lib import wiring
 
 from golden.config import Input
 from hw.accelerator import Accelerator
-from hw.allocate import channel_beats
+from hw.compile.allocate import channel_beats
+from hw.compile.lowering import Lowered
 from hw.config import HardwareConfig
-from hw.lowering import Lowered
+from hw.estimate.timelines import ExternalMemory
 from hw.program import Kind
-from hw.timelines import ExternalMemory
 from sim.compare import HardwareRun, PortRecords
 from sim.expected import PORTS
 from sim.native import NativeModel

@@ -19,7 +19,7 @@ from golden.files import write_atomically
 from sim.toolchain import cache_dir
 
 _ROOT = Path(__file__).parents[1]
-_SOURCES = ("hw/*.py", "golden/*.py", "sim/verilog.py")
+_SOURCES = ("hw/**/*.py", "golden/*.py", "sim/verilog.py")
 """The files that decide what a component of ``hw`` is converted to."""
 
 _PASSES = ("read_rtlil top.il", "proc -nomux -norom", "memory_collect", "write_verilog -norename -noattr top.v")

@@ -43,7 +43,7 @@ def test_it_prints_and_writes_every_layer(model, tmp_path, capsys):
     assert [layer["name"] for layer in figures["layers"]][:2] == ["load", "conv1"]
     assert all(layer["name"] in out for layer in figures["layers"])
     assert figures["cycles"] > figures["ideal_cycles"] > 0
-    assert {"limit", "memory_bits", "area", "external_bytes"} <= figures.keys()
+    assert {"limit", "memory_bits", "external_bytes"} <= figures.keys()
 
 
 def test_images_are_averaged(model, tmp_path):

@@ -4,8 +4,8 @@ import pytest
 
 from golden.calibrate import init_model
 from golden.config import ModelConfig
+from hw.compile.lowering import lower
 from hw.config import HARDWARE
-from hw.lowering import lower
 from scripts.progress import ProgressBar, describe
 from sim.cosim import Position
 

@@ -11,12 +11,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, connect, flipped
 
 from hw.accelerator import Accelerator
+from hw.compile.lowering import Lowered
 from hw.config import HardwareConfig
-from hw.lif import Neuron
-from hw.lowering import Lowered
-from hw.pipeline import hold
+from hw.memory.spike_memory import SpikeMemory
+from hw.neurons.lif import Neuron
+from hw.neurons.pipeline import hold
 from hw.program import params_layout
-from hw.spike_memory import SpikeMemory
 
 
 def flip_weight(lowered: Lowered, *, layer: str, row: int, lane: int, bit: int) -> Lowered:
@@ -107,7 +107,7 @@ class FaultyAccelerator(wiring.Component):
         """While the design is converted: its parts are the faulty ones."""
         memory = partial(FlippedMemory, fault=self.fault)
         neuron = partial(TruncatingNeuron, fault=self.fault)
-        with patch("hw.accelerator.SpikeMemory", memory), patch("hw.lif.Neuron", neuron):
+        with patch("hw.accelerator.SpikeMemory", memory), patch("hw.neurons.lif.Neuron", neuron):
             yield
 
 

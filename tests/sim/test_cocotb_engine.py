@@ -8,7 +8,7 @@ from golden.config import ModelConfig
 from golden.data import fit_images, load_bundled
 from golden.events import random_frames
 from hw.config import HardwareConfig
-from hw.timelines import ExternalMemory
+from hw.estimate.timelines import ExternalMemory
 from sim.cocotb_engine import CocotbEngine
 from sim.cosim import cosim
 from sim.simulate import Simulator

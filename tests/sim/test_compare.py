@@ -11,9 +11,9 @@ from golden.counts import count
 from golden.data import fit_images, load_bundled
 from golden.events import random_frames
 from golden.integer import run
+from hw.compile.lowering import lower
 from hw.config import HardwareConfig
 from hw.counters import Counter
-from hw.lowering import lower
 from hw.program import Kind
 from sim.compare import HardwareRun, PortRecords, compare
 from sim.expected import BACKGROUND, PORTS, expect

@@ -12,9 +12,9 @@ from golden.errors import SaformerError
 from golden.events import random_frames
 from golden.integer import run
 from golden.layers import layers
+from hw.compile.lowering import lower
 from hw.config import HardwareConfig
-from hw.lowering import lower
-from hw.timelines import ExternalMemory
+from hw.estimate.timelines import ExternalMemory
 from sim.cosim import cosim
 from sim.simulate import Simulator
 from tests.sim.faults import Fault, FaultyAccelerator, flip_param, flip_weight

@@ -1,0 +1,1 @@
+"""Aggregated attention and what is mixed with it."""

@@ -1,0 +1,127 @@
+"""Pooled query counts: how often every channel spikes in every window, as bit-planes of a spike map."""
+
+from amaranth import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.beats import routed_layout, spikes_layout, write_layout
+from hw.config import HardwareConfig
+from hw.neurons.pipeline import hold
+from hw.program import ADDRESS, DESCRIPTOR
+
+
+class QueryPool(wiring.Component):
+    """Counts the spikes of each tile of a layer as they are written, for each channel and timestep, and writes the
+    counts into spike memory: a plane for each of their bits, most significant first.
+
+    A tile begins with a position that has ``open`` set, and ends with one that has ``close`` set; they may be the
+    same. The beats of a position come in consecutive cycles, from beat 0 on; a beat comes at least two cycles after the
+    same one of the position before. After the first beat of a closing position come at least as many cycles in which
+    ``o`` is taken as a tile has beats in all planes, before the next closing position.
+
+    Parameters
+    ----------
+    config : sizes; a tile has at most ``2**count_bits - 1`` positions
+
+    Members
+    -------
+    enable : In(1), count what comes in this cycle
+    base : In(ADDRESS), beat of the counts, plane 0; constant while busy
+    plane : In(ADDRESS), beats between two planes; constant while busy
+    last_plane : In(4), planes, minus one, less than ``count_bits``; constant while busy
+    i : In(stream(routed_layout)), spikes as they are written; ``tile`` is where they count, relative to a plane, and
+        one more with every beat of the group
+    o : Out(stream({address, data})), beats of the counts: plane by plane, each beat by beat
+    busy : Out(1), spikes have to be counted or counts to be written, from the cycle after a beat on
+
+    **Latency**: 3 cycles from the first beat of a closing position to the first beat of its counts. **Throughput**: one
+    beat a cycle, in and out.
+    """
+
+    def __init__(self, *, config: HardwareConfig):
+        self._config = config
+        spikes = spikes_layout(config)
+        self._counts = data.ArrayLayout(
+            data.ArrayLayout(unsigned(config.count_bits), config.timesteps), config.beat_channels
+        )
+        super().__init__(
+            {
+                "enable": In(1),
+                "base": In(ADDRESS),
+                "plane": In(ADDRESS),
+                "last_plane": In(DESCRIPTOR["last_plane"]),
+                "i": In(stream.Signature(routed_layout(config), always_ready=True)),
+                "o": Out(stream.Signature(write_layout(spikes))),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        entering, entered = Signal(), Signal()
+        m.d.comb += entering.eq(self.i.valid & self.enable)
+        m.d.sync += entered.eq(entering)
+        close, beat = (hold(m, self.i.p[name], entering) for name in ("close", "beat"))
+        start = hold(m, (self.base + self.i.p.tile)[: ADDRESS.width], entering)
+        counts = self._count(m, entering, entered, beat)
+
+        # The counts of a tile stay here while those of the next one grow.
+        m.submodules.totals = totals = self._memory()
+        write, read = totals.write_port(), totals.read_port(domain="comb")
+        closing = Signal()
+        m.d.comb += [
+            closing.eq(entered & close),
+            write.en.eq(closing),
+            write.addr.eq(beat),
+            write.data.eq(counts),
+        ]
+        last = Signal.like(beat)
+        newest = Mux(closing, beat, last)
+        m.d.sync += last.eq(newest)
+        draining = self._drain(m, read, begin=closing & (beat == 0), start=start, last=newest)
+        m.d.comb += self.busy.eq(entered | draining | self.o.valid)
+        return m
+
+    def _memory(self) -> memory.Memory:
+        return memory.Memory(shape=self._counts, depth=self._config.group_beats, init=[])
+
+    def _count(self, m, entering, entered, beat):
+        """Add a beat of spikes to what its tile has so far; return the sum, in the cycle after the beat."""
+        m.submodules.store = store = self._memory()
+        write, read = store.write_port(), store.read_port(domain="comb")
+        spikes = hold(m, self.i.p.data, entering)
+        # A count starts with the reset of its flip-flops, which takes no logic.
+        old = hold(m, Mux(self.i.p.open, 0, read.data.as_value()), entering)
+        m.d.comb += [read.addr.eq(self.i.p.beat), write.addr.eq(beat), write.en.eq(entered)]
+        for channel, before in enumerate(data.View(self._counts, old)):
+            for step, count in enumerate(before):
+                m.d.comb += write.data[channel][step].eq(count + spikes[channel][step])
+        return write.data
+
+    def _drain(self, m, totals, *, begin, start, last):
+        """Write the planes of a tile; return whether there is more of it to come."""
+        draining, row = Signal(), Signal(ADDRESS)  # first beat of the plane
+        beat, bit = Signal(range(self._config.group_beats)), Signal.like(self.last_plane)
+        load, wrap = Signal(), Signal()
+        m.d.comb += [
+            totals.addr.eq(beat),
+            load.eq(draining & (~self.o.valid | self.o.ready)),
+            wrap.eq(beat == last),
+        ]
+        with m.If(load):
+            m.d.sync += [
+                self.o.valid.eq(1),
+                self.o.p.address.eq(row + beat),
+                beat.eq(Mux(wrap, 0, beat + 1)),
+                *(
+                    pattern.eq(Cat(count.bit_select(bit, 1) for count in counts))
+                    for pattern, counts in zip(self.o.p.data, totals.data, strict=True)
+                ),
+            ]
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(load & wrap):
+            m.d.sync += [row.eq(row + self.plane), bit.eq(bit - 1), draining.eq(bit != 0)]
+        with m.If(begin):
+            m.d.sync += [row.eq(start), beat.eq(0), bit.eq(self.last_plane), draining.eq(1)]
+        return draining

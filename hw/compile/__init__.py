@@ -1,0 +1,1 @@
+"""From an integer model to the program of an accelerator."""

@@ -1,0 +1,248 @@
+"""From an integer model to a program: descriptors, weight rows, parameters, and where every map lies."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.config import ModelConfig
+from golden.integer import IntegerModel
+from hw.compile.allocate import allocate, channel_beats, map_beats, spike_words
+from hw.compile.limits import check_fields, check_memories, check_model, check_step, memory_needs
+from hw.compile.pack import neuron_beats, tap_beats, weight_rows
+from hw.compile.schedule import Mix, Neurons, Step, schedule
+from hw.config import HardwareConfig
+from hw.program import DESCRIPTOR_WORDS, LEVELS, Kind, Layer, Program, Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoweredLayer:
+    """A layer of a program, its step, and the beats at which its maps start in spike memory (0 for what it lacks)."""
+
+    step: Step
+    input_base: int
+    output_base: int
+    count_base: int
+    mix_base: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lowered:
+    """A program and what is needed to understand what the hardware does with it.
+
+    ``needed`` is the depth that every memory needs, by the parameter of the hardware.
+    """
+
+    model: ModelConfig
+    config: HardwareConfig
+    program: Program
+    layers: tuple[LoweredLayer, ...]
+    needed: Mapping[str, int]
+
+
+def lower(model: IntegerModel, config: HardwareConfig, *, pooled_query: bool = True) -> Lowered:
+    """Translate a model for the hardware; ``pooled_query`` is explained in `hw.compile.schedule.schedule`.
+
+    Raises SaformerError when the model uses what the hardware lacks, or does not fit it.
+    """
+    check_model(model.config, config)
+    steps = schedule(model, config, pooled_query=pooled_query)
+    for step in steps:
+        check_step(step, config)
+    bases = allocate(steps, config)
+    images = _MemoryImages(config)
+    layers = tuple(
+        LoweredLayer(
+            step=step,
+            input_base=bases[step.reads.name] if step.reads else 0,
+            output_base=bases[step.writes.name] if step.writes else 0,
+            count_base=bases[step.counts.name] if step.counts else 0,
+            mix_base=bases[step.mix.writes.name] if step.mix else 0,
+        )
+        for step in steps
+    )
+    program = Program(
+        config=config,
+        layers=tuple(Layer(name=layer.step.name, fields=_fields(layer, images, model.config)) for layer in layers),
+        weights=images.weight_image(),
+        params=tuple(images.params),
+        taps=tuple(images.taps),
+    )
+    filled = {
+        "weight_depth": _power_of_two(max(group_rows(step, config) for step in steps)),
+        "spike_depth": spike_words(steps, bases, config),
+        "param_depth": len(program.params),
+        "tap_depth": len(program.taps),
+        "program_depth": DESCRIPTOR_WORDS * len(program.layers),
+    }
+    needed = memory_needs(steps, filled, config)
+    check_memories(needed, config)
+    for layer in program.layers:
+        check_fields(layer)
+    return Lowered(model=model.config, config=config, program=program, layers=layers, needed=needed)
+
+
+class _MemoryImages:
+    """The memories that a program fills, as they grow layer by layer; every method returns a base address."""
+
+    def __init__(self, config: HardwareConfig):
+        self.config = config
+        self.rows: list[np.ndarray] = []
+        self.params: list[int] = []
+        self.taps: list[int] = []
+
+    def add_weights(self, weights: np.ndarray) -> int:
+        base = sum(len(rows) for rows in self.rows)
+        self.rows.append(weight_rows(weights, self.config))
+        return base
+
+    def add_neurons(self, neurons: Neurons | None) -> int:
+        base = len(self.params)
+        if neurons is not None:
+            self.params += neuron_beats(neurons, self.config)
+        return base if neurons is not None else 0
+
+    def add_taps(self, mix: Mix) -> int:
+        base = len(self.taps)
+        self.taps += tap_beats(mix.taps, mix.one, self.config)
+        return base
+
+    def weight_image(self) -> np.ndarray:
+        return np.concatenate(self.rows)
+
+
+def _power_of_two(value: int) -> int:
+    """The smallest power of two that is not below a value."""
+    return 1 << (value - 1).bit_length()
+
+
+def group_rows(step: Step, config: HardwareConfig) -> int:
+    """Rows of weights of one group of output channels; 0 without weights."""
+    if step.weights is None:
+        return 0
+    return step.kernel**2 * channel_beats(step.reads.channels, config) * config.beat_channels
+
+
+def _fields(layer: LoweredLayer, images: _MemoryImages, model: ModelConfig) -> dict[str, int]:
+    """The descriptor of a layer."""
+    step, config = layer.step, images.config
+    rest = model.timesteps - (step.passes - 1) * config.timesteps
+    fields = {
+        "kind": step.kind,
+        "step_mask": (1 << min(rest, config.timesteps)) - 1,
+        "last_pass": step.passes - 1,
+        "input_base": layer.input_base,
+        "output_base": layer.output_base,
+        "output_beats": channel_beats(step.outputs, config),
+        "position_target": step.position,
+        "tile_target": step.tile,
+        "position_params": images.add_neurons(step.position_neurons),
+        "tile_params": images.add_neurons(step.tile_neurons),
+    }
+    match step.kind:
+        case Kind.LOAD:
+            return fields | _load_fields(step, config)
+        case Kind.EVENT:
+            extras = _count_fields(layer, config) | _mix_fields(layer, images, model)
+            return fields | _event_fields(step, images) | extras
+        case Kind.POOL:
+            return fields | {"tokens": step.tokens, "stream_pass": step.tokens * channel_beats(step.outputs, config)}
+
+
+def _load_fields(step: Step, config: HardwareConfig) -> dict[str, int]:
+    image = step.writes
+    return {
+        "pixels": image.positions * image.passes,
+        "pixel_channels": image.channels,
+        "plane_beats": image.positions * channel_beats(image.channels, config),
+        "frames": int(image.name == "frames"),
+    }
+
+
+def _event_fields(step: Step, images: _MemoryImages) -> dict[str, int]:
+    config = images.config
+    groups = -(-step.outputs // config.lanes)
+    last_channels = step.outputs - (groups - 1) * config.lanes
+    weight_base = images.add_weights(step.weights)
+    pixel_beats, output_beats = channel_beats(step.reads.channels, config), channel_beats(step.outputs, config)
+    counts = loop_counts(step)
+    # Folded layers without a current of their own for every position have no position addresses.
+    stored = output_beats if step.position is not Target.NONE else 0
+    tile_pass = step.tiles * output_beats
+    return {
+        "fold": step.fold,
+        "kernel3": int(step.kernel == 3),
+        "last_group": groups - 1,
+        "last_beats": channel_beats(last_channels, config),
+        "group_channels": config.lanes,
+        "last_channels": last_channels,
+        **{f"last_{level}": count - 1 for level, count in zip(LEVELS, counts, strict=True)},
+        **_named("input", loop_steps(counts, _strides(step, step.reads.passes, pixel_beats))),
+        "pixel_beats": pixel_beats,
+        "row_beats": step.reads.width * pixel_beats,
+        "weight_base": weight_base,
+        "weight_rows": group_rows(step, config),
+        **_named("output", loop_steps(counts, _strides(step, step.passes, stored))),
+        "tile_pass": tile_pass,
+        "tile_next": output_beats - (step.passes - 1) * tile_pass,
+    }
+
+
+def _count_fields(layer: LoweredLayer, config: HardwareConfig) -> dict[str, int]:
+    """The window sums of the spikes that the layer writes."""
+    counts = layer.step.counts
+    if counts is None:
+        return {}
+    plane = map_beats(counts, config) // counts.planes
+    return {
+        "counted": 1,
+        "count_base": layer.count_base,
+        "count_plane": plane,
+        "last_plane": counts.planes - 1,
+    }
+
+
+def _mix_fields(layer: LoweredLayer, images: _MemoryImages, model: ModelConfig) -> dict[str, int]:
+    """The mixing of the keys that the layer writes; the mask neuron fires when the last keys have been counted."""
+    step, mix = layer.step, layer.step.mix
+    if mix is None:
+        return {"awaits_mix": int(step.keys is not None)}
+    return {
+        "mixed": 1,
+        "mix_base": layer.mix_base,
+        "width": mix.writes.width,
+        "height": mix.writes.height,
+        "key_pass": map_beats(mix.writes, images.config) // mix.writes.passes,
+        "tap_base": images.add_taps(mix),
+        "mix_params": images.add_neurons(mix.neurons),
+        "mask_threshold": model.mask_threshold,
+    }
+
+
+def loop_counts(step: Step) -> tuple[int, ...]:
+    """Iterations of the loops of `LEVELS` over the positions of an EVENT step."""
+    spikes, side = step.reads, step.tile_side
+    return (spikes.height // side, spikes.width // side, step.passes, side, side, spikes.planes)
+
+
+def loop_steps(counts: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """What the address gains when a loop advances: its stride, less the way that the loops inside it have gone."""
+    steps, gone = [], 0
+    for count, stride in zip(reversed(counts), reversed(strides), strict=True):
+        steps.append(stride - gone)
+        gone += (count - 1) * stride
+    return steps[::-1]
+
+
+def _strides(step: Step, passes: int, position_beats: int) -> tuple[int, ...]:
+    """Distance in beats of neighbours along each loop, in a map of `passes` with `position_beats` beats a position."""
+    spikes, side = step.reads, step.tile_side
+    row = spikes.width * position_beats
+    plane = spikes.positions * position_beats
+    # A map of one pass serves all of them.
+    turn = plane if passes > 1 else 0
+    return (side * row, side * position_beats, turn, row, position_beats, passes * plane)
+
+
+def _named(prefix: str, values: Sequence[int]) -> dict[str, int]:
+    return {f"{prefix}_{level}": value for level, value in zip(LEVELS, values, strict=True)}

@@ -1,0 +1,1 @@
+"""The event engine: from spike words to currents."""

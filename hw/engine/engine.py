@@ -1,0 +1,125 @@
+"""The event engine: from a descriptor and spike memory to currents."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hw.beats import current_layout, fill_layout, word_layout
+from hw.config import HardwareConfig
+from hw.engine.drain import RECALL_GAP, Drain
+from hw.engine.emitter import Emitter
+from hw.engine.fetcher import Fetcher
+from hw.engine.lanes import INTERVAL_BITS, LaneArray
+from hw.engine.tally import TALLY_CYCLES, EventTally, tally_layout
+from hw.engine.walker import Walker
+from hw.neurons.pipeline import delay
+from hw.program import ADDRESS, DESCRIPTOR_LAYOUT, Target
+
+MIN_INTERVAL = 4
+"""Fewest cycles between the ends of two positions: what the loops and the fold need for one."""
+
+
+class Engine(wiring.Component):
+    """Runs an EVENT layer: Walker, Fetcher, Emitter, LaneArray and Drain in a row.
+
+    Parameters
+    ----------
+    state_spacing : fewest cycles between two uses of the same neuron state, in layers of several passes
+
+    Members
+    -------
+    layer : In, the descriptor; stable from ``start`` to ``done``
+    start : In(1), begin the layer
+    hold : In(1), do not begin another position of the first group
+    begun : Out(1), a position and pass of the first group begins
+    rows_ready : In(24), weight rows of the inference that have arrived
+    waiting : Out(1), the next inputs wait for their weights; as late as the tally
+    release : Out(1), ``layer.weight_rows`` rows, the oldest, are not needed any more
+    fill : In(stream of `hw.beats.fill_layout`, always ready), weights on their way into the buffer
+    spike_enable : Out(1), spike_address : Out, spike_data : In, spike memory, words
+    currents : Out(stream of `hw.beats.current_layout`, always ready)
+    tally : Out, what happened two cycles ago (`hw.engine.tally.tally_layout`)
+    done : Out(1), the last current is leaving
+
+    Throughput: one event a cycle, where words hold one on average and positions last at least an interval: their beats,
+    or twice as many and two cycles where positions and tiles have a target or spikes are counted, four cycles, and
+    ``state_spacing`` in layers of several passes.
+    """
+
+    def __init__(self, *, config: HardwareConfig, state_spacing: int):
+        if type(state_spacing) is not int or state_spacing not in range(1, 1 << INTERVAL_BITS):
+            raise TypeError(
+                f"state_spacing must be a positive integer below {1 << INTERVAL_BITS}, not {state_spacing!r}"
+            )
+        self.config = config
+        self.state_spacing = state_spacing
+        super().__init__(
+            {
+                "layer": In(DESCRIPTOR_LAYOUT),
+                "start": In(1),
+                "hold": In(1),
+                "begun": Out(1),
+                "rows_ready": In(ADDRESS),
+                "waiting": Out(1),
+                "release": Out(1),
+                "fill": In(stream.Signature(fill_layout(config), always_ready=True)),
+                "spike_enable": Out(1),
+                "spike_address": Out(range(config.spike_depth)),
+                "spike_data": In(word_layout(config)["spikes"].shape),
+                "currents": Out(stream.Signature(current_layout(config), always_ready=True)),
+                "tally": Out(tally_layout(config)),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.walker = walker = Walker(config=self.config)
+        m.submodules.fetcher = fetcher = Fetcher(config=self.config)
+        m.submodules.emitter = emitter = Emitter(config=self.config)
+        m.submodules.lanes = lanes = LaneArray(config=self.config)
+        m.submodules.drain = drain = Drain(config=self.config)
+        m.submodules.tally = tally = EventTally(config=self.config)
+        connect(m, walker.segments, fetcher.segments)
+        connect(m, fetcher.words, emitter.words)
+        connect(m, emitter.events, lanes.events)
+        connect(m, lanes.sums, drain.sums)
+        connect(m, flipped(self.fill), lanes.fill)
+        connect(m, drain.currents, flipped(self.currents))
+        for unit in (walker, drain, tally):
+            m.d.comb += unit.layer.eq(self.layer)
+        m.d.comb += [
+            walker.start.eq(self.start),
+            walker.hold.eq(self.hold),
+            walker.rows_ready.eq(self.rows_ready),
+            drain.start.eq(self.start),
+            lanes.clear.eq(self.start),
+            lanes.last_beats.eq(self.layer.last_beats),
+            lanes.interval.eq(self._interval(m)),
+            self.begun.eq(walker.begun),
+            self.waiting.eq(delay(m, walker.waiting, TALLY_CYCLES)),
+            self.release.eq(drain.release),
+            self.spike_enable.eq(fetcher.enable),
+            self.spike_address.eq(fetcher.address),
+            fetcher.data.eq(self.spike_data),
+            tally.valid.eq(emitter.events.valid),
+            tally.ready.eq(emitter.events.ready),
+            tally.event.eq(emitter.events.payload),
+            self.tally.eq(tally.counts),
+            self.done.eq(drain.done),
+        ]
+        return m
+
+    def _interval(self, m):
+        """The cycles of the shortest position of the layer, a cycle for each step of their calculation."""
+        layer = self.layer
+        beats, taken, least, interval = (Signal(INTERVAL_BITS, name=n) for n in ("beats", "taken", "least", "interval"))
+        both = (layer.position_target != Target.NONE) & (layer.tile_target != Target.NONE)
+        spaced = max(MIN_INTERVAL, self.state_spacing)
+        m.d.sync += [
+            beats.eq(Mux(layer.last_group == 0, layer.last_beats, self.config.group_beats)),
+            taken.eq(Mux(both | layer.counted, (beats << 1) + RECALL_GAP, beats)),
+            least.eq(Mux(layer.last_pass == 0, MIN_INTERVAL, spaced)),
+            interval.eq(Mux(taken < least, least, taken)),
+        ]
+        return interval

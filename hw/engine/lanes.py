@@ -1,0 +1,200 @@
+"""The lanes: one weight row a cycle into the sums of all output channels and timesteps."""
+
+from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out, connect
+
+from hw.beats import event_layout, fill_layout, sums_layout
+from hw.config import WEIGHT_BITS, HardwareConfig
+from hw.program import DESCRIPTOR
+
+INTERVAL_BITS = 10
+"""Width of the number of cycles between the ends of two positions."""
+
+WEIGHT_CYCLES = 2
+"""Cycles from an event to its weights: the memory and the register behind it."""
+
+
+def lane_layout(config: HardwareConfig) -> data.StructLayout:
+    """The running sums of one beat, its number within the group, and whether it is the last one of the position."""
+    return data.StructLayout({"sums": sums_layout(config), "beat": range(max(2, config.group_beats)), "final": 1})
+
+
+class LaneBeat(wiring.Component):
+    """The lanes of one beat: their weights and ``timesteps`` accumulators each, free-running modulo ``2**acc_bits``.
+
+    Parameters
+    ----------
+    number : the beat within the group, which says which words of a weight row it keeps
+
+    Members
+    -------
+    clear : In(1), set the accumulators to zero
+    fill : In(stream of `hw.beats.fill_layout`, always ready), weights on their way into memory
+    enable : In(1), row : In, read a weight row ...
+    pattern : In, ... and add it, two cycles later, to the timesteps whose bits are set
+    select : In(1), show the accumulators in the next cycle
+    sums : Out(`hw.beats.sums_layout`), 0 where they are not selected
+
+    Throughput: one weight row a cycle; the accumulators can be selected in the cycle after the pattern.
+    """
+
+    def __init__(self, *, config: HardwareConfig, number: int):
+        if number not in range(config.group_beats):
+            raise TypeError(f"number must be a beat of a group of {config.group_beats}, not {number!r}")
+        self.config = config
+        self.number = number
+        super().__init__(
+            {
+                "clear": In(1),
+                "fill": In(stream.Signature(fill_layout(config), always_ready=True)),
+                "enable": In(1),
+                "row": In(range(config.weight_depth)),
+                "pattern": In(config.timesteps),
+                "select": In(1),
+                "sums": Out(sums_layout(config)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config, layout = self.config, sums_layout(self.config)
+        m.submodules.memory = memory = Memory(
+            shape=WEIGHT_BITS * config.beat_channels, depth=config.weight_depth, init=[]
+        )
+        read_port = memory.read_port()
+        self._fill(m, memory)
+        weights = Signal(data.ArrayLayout(signed(WEIGHT_BITS), config.beat_channels), reset_less=True)
+        m.d.comb += [read_port.addr.eq(self.row), read_port.en.eq(self.enable)]
+        m.d.sync += weights.as_value().eq(read_port.data)
+
+        accumulators, shown = Signal(layout, reset_less=True), Signal(layout, reset_less=True)
+        for sums, weight in zip(accumulators, weights, strict=True):
+            for total, enable in zip(sums, self.pattern, strict=True):
+                with m.If(self.clear):
+                    m.d.sync += total.eq(0)
+                with m.Elif(enable):
+                    m.d.sync += total.eq(total + weight)
+        # The register's reset makes the zeros: an OR of all beats then takes the place of a multiplexer.
+        m.d.sync += shown.as_value().eq(Mux(self.select, accumulators.as_value(), 0))
+        m.d.comb += self.sums.eq(shown)
+        return m
+
+    def _fill(self, m, memory):
+        """Write what belongs to this beat: several words of the bus, or a part of one."""
+        lanes, bus = self.config.beat_channels, self.config.bus_bytes
+        width, words = WEIGHT_BITS * min(lanes, bus), max(1, lanes // bus)
+        first, skipped = divmod(self.number * lanes, bus)
+        write_port, fill = memory.write_port(granularity=width), self.fill.payload
+        m.d.comb += [
+            write_port.addr.eq(fill.row),
+            write_port.data.eq(fill.data[WEIGHT_BITS * skipped :][:width].replicate(words)),
+            write_port.en.eq(Cat(self.fill.valid & (fill.word == first + number) for number in range(words))),
+        ]
+
+
+class LaneArray(wiring.Component):
+    """Adds the weight row of every event to the sums of the timesteps in its pattern.
+
+    Events move from beat to beat, so that a beat of lanes is one cycle behind the one before it: the sums of a position
+    become complete beat after beat, in the order and at the pace in which they leave. They are running sums; what the
+    position summed is the difference to the position before (`hw.engine.drain.Drain` takes it).
+
+    Members
+    -------
+    clear : In(1), set the accumulators to zero; between layers
+    fill : In(stream of `hw.beats.fill_layout`, always ready), weights; a row can be used three cycles after its last
+        word
+    interval : In, the fewest cycles between the last events of two positions; at least the beats of a group
+    last_beats : In, beats of the last group; all others are full
+    events : In(stream of `hw.beats.event_layout`)
+    sums : Out(stream of `lane_layout`, always ready)
+
+    Latency: five cycles from the last event of a position to its first beat. Throughput: one event a cycle, except that
+    the last event of a position waits until ``interval`` cycles have passed since the one before.
+    """
+
+    def __init__(self, *, config: HardwareConfig):
+        self.config = config
+        super().__init__(
+            {
+                "clear": In(1),
+                "fill": In(stream.Signature(fill_layout(config), always_ready=True)),
+                "interval": In(INTERVAL_BITS),
+                "last_beats": In(DESCRIPTOR["last_beats"]),
+                "events": In(stream.Signature(event_layout(config))),
+                "sums": Out(stream.Signature(lane_layout(config), always_ready=True)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config, event = self.config, self.events.payload
+        taken = self._pace(m)
+        clear, fill = Signal(), stream.Signature(fill_layout(config), always_ready=True).create()
+        m.d.sync += [clear.eq(self.clear), fill.payload.eq(self.fill.payload), fill.valid.eq(self.fill.valid)]
+
+        rows = _pipe(m, event.row[: (config.weight_depth - 1).bit_length()], config.group_beats - 1, reset_less=True)
+        patterns = _pipe(m, Mux(taken, event.pattern, 0), config.group_beats + WEIGHT_CYCLES - 1)
+        ends = _pipe(m, taken & event.last, WEIGHT_CYCLES + 1)
+        tails = _pipe(m, event.tail, WEIGHT_CYCLES + config.group_beats, reset_less=True)
+        selects, shown, finals = [ends[-1]], [], []
+        for number in range(config.group_beats):
+            m.submodules[f"beat_{number}"] = beat = LaneBeat(config=config, number=number)
+            select = selects[-1]
+            connect(m, fill, beat.fill)
+            m.d.comb += [
+                beat.clear.eq(clear),
+                beat.enable.eq(patterns[number].any()),
+                beat.row.eq(rows[number]),
+                beat.pattern.eq(patterns[number + WEIGHT_CYCLES]),
+                beat.select.eq(select),
+            ]
+            shown.append(beat.sums.as_value())
+            if number == config.group_beats - 1:
+                finals.append(select)
+                break
+            # The next beat is selected a cycle later, unless this one is the last of the group.
+            finals.append(select & tails[number + WEIGHT_CYCLES + 1] & (self.last_beats == number + 1))
+            selects.append(Signal(name=f"select_{number + 1}"))
+            m.d.sync += selects[-1].eq(select & ~finals[-1])
+        self._leave(m, selects, shown, finals)
+        return m
+
+    def _pace(self, m):
+        """Hold back the last event of a position that comes too early; return whether an event is taken."""
+        left, early = Signal(INTERVAL_BITS), Signal()
+        last = self.events.payload.last
+        taken = self.events.valid & self.events.ready
+        m.d.comb += self.events.ready.eq(~(last & early))
+        with m.If(taken & last):
+            m.d.sync += [left.eq(self.interval - 1), early.eq(self.interval > 1)]
+        with m.Elif(early):
+            m.d.sync += [left.eq(left - 1), early.eq(left > 1)]
+        return taken
+
+    def _leave(self, m, selects, shown, finals):
+        """Send what the beats show, which is zero for all but the selected one."""
+        first, selected, final = Signal(), Signal(), Signal()
+        payload = self.sums.payload
+        m.d.sync += [first.eq(selects[0]), selected.eq(Cat(selects).any()), final.eq(Cat(finals).any())]
+        m.d.sync += [self.sums.valid.eq(selected), payload.sums.eq(_either(shown)), payload.final.eq(final)]
+        m.d.sync += payload.beat.eq(Mux(first, 0, payload.beat + 1))
+
+
+def _pipe(m, value, count, *, reset_less=False):
+    """The value and what it was one to ``count`` cycles ago."""
+    values = [value]
+    for _ in range(count):
+        values.append(Signal(value.shape(), reset_less=reset_less))
+        m.d.sync += values[-1].eq(values[-2])
+    return values
+
+
+def _either(values):
+    """The OR of all values."""
+    result = values[0]
+    for value in values[1:]:
+        result = result | value
+    return result

@@ -1,0 +1,142 @@
+"""From a layer descriptor to the runs of input beats that each output position reads."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.beats import segment_layout
+from hw.config import HardwareConfig
+from hw.engine.loops import LoopNest, connect_loops, every_level
+from hw.program import ADDRESS, DESCRIPTOR, DESCRIPTOR_LAYOUT
+
+
+class Walker(wiring.Component):
+    """Visits the positions of an EVENT layer, pass after pass, once for every group of output channels.
+
+    A map is stored row by row, so the inputs of a 3x3 window are three runs of consecutive beats, one a row, and those
+    of a 1x1 window are one. Rows and columns outside the map are left out: padding costs nothing.
+
+    Members
+    -------
+    layer : In, the descriptor; stable from ``start`` until the last segment has been taken
+    start : In(1), begin the layer
+    rows_ready : In(24), weight rows that have arrived; a segment waits until all its rows are there
+    hold : In(1), do not begin another position of the first group
+    begun : Out(1), a position and pass of the first group begins; ``hold`` is looked at again three cycles later
+    waiting : Out(1), a segment waits for its rows in this cycle
+    segments : Out(stream of `hw.beats.segment_layout`)
+
+    Latency: seven cycles from ``start`` to the first segment, one more where its window has no row above.
+    Throughput: one segment a cycle, a position in three cycles, a window without a row above in four.
+    """
+
+    def __init__(self, *, config: HardwareConfig):
+        self.config = config
+        super().__init__(
+            {
+                "layer": In(DESCRIPTOR_LAYOUT),
+                "start": In(1),
+                "rows_ready": In(ADDRESS),
+                "hold": In(1),
+                "begun": Out(1),
+                "waiting": Out(1),
+                "segments": Out(stream.Signature(segment_layout())),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.loops = loops = LoopNest()
+        layer = self.layer
+        connect_loops(m, loops, layer, "input")
+        # The address of the loops is the upper left corner of the window.
+        corner, base = Signal(ADDRESS), Signal(ADDRESS)
+        starting = Signal(2)
+        m.d.sync += [
+            corner.eq(layer.row_beats + layer.pixel_beats),
+            base.eq(layer.input_base - Mux(layer.kernel3, corner, 0)),
+            starting.eq(starting << 1 | self.start),
+        ]
+        m.d.comb += [loops.base.eq(base), loops.restart.eq(starting[1])]
+
+        active, first_group = Signal(), Signal()
+        group = Signal(DESCRIPTOR["last_group"])
+        weight_base = Signal(ADDRESS)
+        free, begin = Signal(), Signal()
+        m.d.comb += [
+            begin.eq(active & free & loops.ready & ~(self.hold & first_group)),
+            loops.step.eq(begin),
+            self.begun.eq(begin & first_group),
+        ]
+        with m.If(begin & loops.done):
+            m.d.sync += [group.eq(group + 1), weight_base.eq(weight_base + layer.weight_rows), first_group.eq(0)]
+            with m.If(group == layer.last_group):
+                m.d.sync += active.eq(0)
+        with m.If(loops.restart):
+            m.d.sync += [active.eq(1), first_group.eq(1), group.eq(0), weight_base.eq(layer.weight_base)]
+        self._segments(m, loops, begin, free, weight_base, group == layer.last_group)
+        return m
+
+    def _segments(self, m, loops, begin, free, weight_base, tail):
+        """Go down the rows of the window that begins; ``free`` says that another one may begin."""
+        layer = self.layer
+        top, bottom, left, right = (
+            layer.kernel3 & every_level(flags, (f"tile_{axis}", f"sub_{axis}"))
+            for axis in ("row", "col")
+            for flags in (loops.at_first, loops.at_last)
+        )
+        beats = self.config.beat_channels.bit_length() - 1
+        row_rows, sizes = Signal(ADDRESS), [layer.pixel_beats]
+        for count in (2, 3):
+            sizes.append(Signal(16, name=f"beats_of_{count}"))
+            m.d.sync += sizes[-1].eq(sizes[-2] + layer.pixel_beats)
+        m.d.sync += row_rows.eq(sizes[2] << beats)
+
+        segment = Signal(segment_layout())
+        valid, skip, taken, onward = Signal(), Signal(), Signal(), Signal()
+        number, end = Signal(2), Signal(2)
+        last = number == end
+        m.d.comb += [
+            free.eq(~valid | (taken & last)),
+            onward.eq(valid & (skip | (taken & ~last))),
+            segment.last.eq(last),
+        ]
+        with m.If(taken & last):
+            m.d.sync += valid.eq(0)
+        with m.If(begin | onward):
+            column = Mux(left, layer.pixel_beats, 0)
+            m.d.sync += [
+                segment.address.eq(Mux(begin, loops.address, segment.address) + Mux(begin, column, layer.row_beats)),
+                segment.row.eq(Mux(begin, weight_base, segment.row) + Mux(begin, column << beats, row_rows)),
+                number.eq(Mux(begin, 0, number + 1)),
+                skip.eq(begin & top),
+            ]
+        with m.If(begin):
+            m.d.sync += [
+                valid.eq(1),
+                end.eq(Mux(layer.kernel3, Mux(bottom, 1, 2), 0)),
+                segment.beats.eq(
+                    Mux(layer.kernel3, Mux(left & right, sizes[0], Mux(left | right, *sizes[1:])), sizes[0])
+                ),
+                segment.tail.eq(tail),
+            ]
+        self._gate(m, segment, valid & ~skip, taken)
+
+    def _gate(self, m, segment, valid, taken):
+        """Offer a segment as soon as its rows are there."""
+        offered, arrived = Signal(), Signal()
+        needed = Signal(ADDRESS)
+        m.d.comb += [
+            arrived.eq(needed <= self.rows_ready),
+            self.segments.valid.eq(offered & arrived),
+            self.waiting.eq(offered & ~arrived),
+            taken.eq(valid & (~offered | (self.segments.valid & self.segments.ready))),
+        ]
+        with m.If(self.segments.valid & self.segments.ready):
+            m.d.sync += offered.eq(0)
+        with m.If(taken):
+            m.d.sync += [
+                offered.eq(1),
+                self.segments.payload.eq(segment),
+                needed.eq(segment.row + (segment.beats << (self.config.beat_channels.bit_length() - 1))),
+            ]

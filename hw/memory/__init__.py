@@ -1,0 +1,1 @@
+"""Memories, what fills them, and the bus to the outside."""

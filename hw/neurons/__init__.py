@@ -1,0 +1,1 @@
+"""From currents to spikes and the residual stream."""
