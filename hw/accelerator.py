@@ -14,17 +14,17 @@ from hw.config import HardwareConfig
 from hw.counters import REPORT, Counter, CounterBank
 from hw.engine.engine import Engine
 from hw.engine.tally import TALLIED
-from hw.memory.axi import read_signature
-from hw.memory.loader import PixelLoader, ProgramLoader, item_bits
+from hw.memory.axi import ADDRESS_BITS, read_signature
+from hw.memory.loader import BlockLoader, PixelLoader, item_bits
 from hw.memory.memory import SyncMemory
+from hw.memory.reader import BurstReader
 from hw.memory.spike_memory import SpikeMemory
-from hw.memory.weights import WeightReader
 from hw.neurons.neuron_path import NeuronPath
 from hw.neurons.stream_pool import StreamPool
-from hw.program import ADDRESS, Kind, Memory, memory_shapes
+from hw.program import ADDRESS, DESCRIPTOR, Kind, Memory, Target, memory_shapes
 from hw.sequencer import Sequencer
 
-OWED_BITS = 10
+OWED_BITS = 16
 """Width of the count of bus words that arrive between two layers."""
 
 
@@ -38,9 +38,9 @@ class _Units:
     """The parts of an accelerator."""
 
     sequencer: Sequencer
-    loader: ProgramLoader
+    reader: BurstReader
+    loader: BlockLoader
     image: PixelLoader
-    reader: WeightReader
     engine: Engine
     mix: MixUnit
     pool: StreamPool
@@ -55,9 +55,9 @@ class _Units:
         spacing = NeuronPath.state_spacing(config)
         units = cls(
             sequencer=Sequencer(config=config),
-            loader=ProgramLoader(config=config),
+            reader=BurstReader(config=config),
+            loader=BlockLoader(config=config),
             image=PixelLoader(config=config),
-            reader=WeightReader(config=config),
             engine=Engine(config=config, state_spacing=spacing),
             mix=MixUnit(config=config, state_spacing=spacing),
             pool=StreamPool(config=config),
@@ -74,15 +74,15 @@ class _Units:
 class Accelerator(wiring.Component):
     """Runs a whole network from pixels to logits.
 
-    Load a program, put its weights into external memory, send ``start`` and the pixels of an image; every ``start``
-    runs the program once.
+    A program lies in external memory (`hw.program.Program.payload`). Every ``start``, with the pixels of an image, runs
+    it once and reads each of its bytes once: as far ahead of the engine as the memories have room.
 
     Members
     -------
-    program : In(stream of 32 bits), `hw.program.Program.words`; only while not busy
-    bus : Out(`hw.memory.axi.read_signature`), external memory: `hw.program.Program.weights`, row after row, each
-        read once
-    weight_base : In(32), byte address of the weights there
+    bus : Out(`hw.memory.axi.read_signature`), external memory
+    base : In(32), byte address of the program there, a multiple of the bus width; looked at with ``start``
+    words : In(32), bus words of the program; looked at with ``start``
+    error : Out(1), the memory has refused a word since ``start``
     pixels : In(stream), the image in raster order, the channels of a position together; bytes, or for a network with
         event input spike patterns of ``timesteps`` bits, pass after pass
     start : In(1), run the program; ignored while busy
@@ -104,9 +104,10 @@ class Accelerator(wiring.Component):
         spikes = spikes_layout(config)
         super().__init__(
             {
-                "program": In(stream.Signature(32)),
                 "bus": Out(read_signature(config)),
-                "weight_base": In(32),
+                "base": In(ADDRESS_BITS),
+                "words": In(ADDRESS_BITS),
+                "error": Out(1),
                 "pixels": In(stream.Signature(item_bits(config))),
                 "start": In(1),
                 "busy": Out(1),
@@ -125,14 +126,15 @@ class Accelerator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         units = _Units.build(m, self.config)
-        connect(m, flipped(self.program), units.loader.words)
         connect(m, flipped(self.pixels), units.image.pixels)
         connect(m, units.reader.bus, flipped(self.bus))
-        connect(m, units.reader.fill, units.engine.fill)
+        connect(m, units.reader.o, units.loader.words)
+        connect(m, units.loader.fill, units.engine.fill)
         connect(m, units.neurons.query, units.attention.query)
         connect(m, units.neurons.key, units.attention.key)
         connect(m, units.neurons.logits, flipped(self.logits))
         self._control(m, units)
+        self._program(m, units)
         self._background(m, units)
         self._currents(m, units)
         self._spikes(m, units)
@@ -146,9 +148,11 @@ class Accelerator(wiring.Component):
         sequencer, layer = units.sequencer, units.sequencer.layer
         running = Signal()
         m.d.sync += running.eq(sequencer.running)
-        for kind, unit in {Kind.LOAD: units.image, Kind.EVENT: units.engine, Kind.POOL: units.pool}.items():
-            m.d.comb += [unit.start.eq(sequencer.begin & (layer.kind == kind)), unit.layer.eq(layer)]
-        idle = ~(units.image.busy | units.pool.busy)
+        for kind, unit in {Kind.LOAD: units.image, Kind.EVENT: units.engine}.items():
+            m.d.comb += unit.start.eq(sequencer.begin & (layer.kind == kind))
+        for unit in (units.image, units.engine, units.pool):
+            m.d.comb += unit.layer.eq(layer)
+        idle = ~(units.image.busy | units.pool.busy | self._start_pool(m, units))
         behind = Cat(units.neurons.busy, units.attention.busy, units.counts.busy)
         m.d.comb += [
             self.busy.eq(sequencer.busy),
@@ -157,13 +161,6 @@ class Accelerator(wiring.Component):
             sequencer.start.eq(self.start),
             sequencer.finished.eq(Mux(layer.kind == Kind.EVENT, units.engine.done, running & idle)),
             sequencer.settled.eq(~behind.any()),
-            units.reader.start.eq(self.start & ~sequencer.busy),
-            units.reader.rows.eq(units.loader.rows),
-            units.reader.base.eq(self.weight_base),
-            units.reader.release.eq(units.engine.release),
-            units.reader.release_rows.eq(layer.weight_rows),
-            units.engine.rows_ready.eq(units.reader.rows_ready),
-            units.pool.hold.eq(units.neurons.busy),
             units.neurons.output_base.eq(layer.output_base),
             units.neurons.step_mask.eq(layer.step_mask),
             units.neurons.last_pass.eq(layer.last_pass),
@@ -173,6 +170,42 @@ class Accelerator(wiring.Component):
             units.counts.base.eq(layer.count_base),
             units.counts.plane.eq(layer.count_plane),
             units.counts.last_plane.eq(layer.last_plane),
+        ]
+
+    def _start_pool(self, m, units):
+        """Begin with the sums over the tokens when their parameters are there: they have no weights to wait for.
+
+        Return whether they wait.
+        """
+        layer, waiting, needed = units.sequencer.layer, Signal(), Signal(DESCRIPTOR["position_params"])
+        m.d.sync += needed.eq(layer.position_params + layer.output_beats)
+        m.d.comb += [
+            units.pool.start.eq(waiting & (units.loader.params_ready >= needed)),
+            units.pool.hold.eq(units.neurons.busy),
+        ]
+        with m.If(units.pool.start):
+            m.d.sync += waiting.eq(0)
+        with m.Elif(units.sequencer.begin):
+            m.d.sync += waiting.eq(layer.kind == Kind.POOL)
+        return waiting
+
+    def _program(self, m, units):
+        """Read the program again with every start, and free what the engine has used."""
+        sequencer, layer, loader = units.sequencer, units.sequencer.layer, units.loader
+        begin = Signal()
+        m.d.comb += [
+            begin.eq(self.start & ~sequencer.busy),
+            units.reader.start.eq(begin),
+            units.reader.base.eq(self.base),
+            units.reader.words.eq(self.words),
+            self.error.eq(units.reader.error),
+            loader.start.eq(begin),
+            sequencer.described.eq(loader.described),
+            loader.release.eq(units.engine.release),
+            loader.release_rows.eq(layer.weight_rows),
+            loader.release_params.eq(layer.group_params),
+            loader.release_taps.eq(Mux(sequencer.report, layer.free_taps, 0)),
+            units.engine.rows_ready.eq(loader.rows_ready),
         ]
 
     def _background(self, m, units):
@@ -226,6 +259,9 @@ class Accelerator(wiring.Component):
         neurons, mix, pool = units.neurons, units.mix, units.pool
         memories = {}
         for memory, (width, depth) in memory_shapes(self.config).items():
+            # The weights are spread over the lanes.
+            if memory is Memory.WEIGHTS:
+                continue
             m.submodules[memory.name.lower()] = memories[memory] = SyncMemory(width=width, depth=depth)
             connect(m, getattr(units.loader, memory.name.lower()), memories[memory].write)
         stream_bits = stream_layout(self.config).size
@@ -233,13 +269,20 @@ class Accelerator(wiring.Component):
         stream_address = Mux(pool.busy, pool.stream_address, neurons.stream_address)
         readers = (
             (Memory.DESCRIPTORS, 1, units.sequencer.address, units.sequencer.data),
-            (Memory.PARAMS, 1, neurons.params_address, neurons.params_data),
+            (Memory.PARAMS, 1, neurons.params_address, None),
+            (Memory.MIXES, 1, neurons.params_address, None),
             (Memory.TAPS, mix.tap_enable, mix.tap_address, mix.tap_data),
             ("stream", 1, stream_address, neurons.stream_data),
         )
         for name, enable, address, result in readers:
             m.d.comb += [memories[name].enable.eq(enable), memories[name].address.eq(address)]
-            m.d.comb += Value.cast(result).eq(memories[name].data)
+            if result is not None:
+                m.d.comb += Value.cast(result).eq(memories[name].data)
+        of_mix = Signal()
+        m.d.sync += of_mix.eq(neurons.i.payload.target == Target.MIX)
+        m.d.comb += neurons.params_data.as_value().eq(
+            Mux(of_mix, memories[Memory.MIXES].data, memories[Memory.PARAMS].data)
+        )
         write = memories["stream"].write
         m.d.comb += [
             pool.stream_data.as_value().eq(memories["stream"].data),
@@ -264,7 +307,7 @@ class Accelerator(wiring.Component):
         m.submodules.counters = bank = CounterBank(widths=widths)
         # Words arrive between layers too; the next layer counts them.
         owed = Signal(OWED_BITS)
-        m.d.sync += owed.eq(Mux(sequencer.running, 0, owed) + units.reader.words)
+        m.d.sync += owed.eq(Mux(sequencer.running, 0, owed) + units.reader.arrived)
         tally = {counter: engine.tally[counter.name] for counter in TALLIED}
         events = sequencer.layer.kind == Kind.EVENT
         tally[Counter.IDLE] = tally[Counter.IDLE] & events

@@ -34,17 +34,19 @@ class HardwareConfig:
     acc_bits : width of a lane's accumulator
     current_bits : width of currents, biases and thresholds behind the accumulators
     weight_depth : weight buffer, rows of ``lanes`` weights; a power of two, at least the rows of the largest group
-    bus_bytes : width of the weight bus in bytes; a power of two that divides ``lanes``
+    bus_bytes : width of the memory bus in bytes, 4 to 32; a power of two that divides ``lanes``
+    burst_words : most bus words of one burst, 1 to 256
+    outstanding : full bursts that may be on their way at a time
     state_depth : neuron states carried from pass to pass, beats; built only where there is more than one pass
     count_bits : width of the pooled spike counts of the query
     spike_depth : spike memory, words of ``word_channels`` channels and all timesteps
     stream_depth : residual stream memory, beats
-    param_depth : neuron parameter memory, beats
-    tap_depth : depthwise weight memory, beats
+    param_depth : ring of neuron parameters, beats; a power of two
+    tap_depth : rings of depthwise weights and of the parameters of the neurons behind them, beats; a power of two
     query_depth : aggregated query memory, beats
     channel_depth : channel beats of the widest map that attention handles
     max_width : widest token grid of the depthwise convolution's line buffers
-    program_depth : descriptor memory, 32-bit words
+    program_depth : descriptor memory, bus words
     fifo_depth : spike words prefetched ahead of the emitter
 
     Raises SaformerError when a size makes no sense, with the parameter and its value.
@@ -60,12 +62,14 @@ class HardwareConfig:
     current_bits: int = 24
     weight_depth: int = 8192
     bus_bytes: int = 8
+    burst_words: int = 16
+    outstanding: int = 4
     state_depth: int = 512
     count_bits: int = 7
     spike_depth: int = 8192
     stream_depth: int = 8192
-    param_depth: int = 8192
-    tap_depth: int = 512
+    param_depth: int = 512
+    tap_depth: int = 128
     query_depth: int = 2048
     channel_depth: int = 128
     max_width: int = 16
@@ -100,13 +104,16 @@ class HardwareConfig:
             )
         if self.lanes > 1024 or self.lanes % 4:
             raise SaformerError(f"hardware: lanes must be a multiple of 4 and at most 1024, not {self.lanes}")
-        for name in ("beat_channels", "weight_depth", "bus_bytes"):
+        for name in ("beat_channels", "weight_depth", "param_depth", "tap_depth", "bus_bytes"):
             if (value := getattr(self, name)) < 2 or value & (value - 1):
                 raise SaformerError(f"hardware: {name} must be a power of two and at least 2, not {value}")
         if self.lanes % self.bus_bytes:
             raise SaformerError(f"hardware: lanes ({self.lanes}) must be a multiple of bus_bytes ({self.bus_bytes})")
-        if not 4 <= self.bus_bytes <= 128:
-            raise SaformerError(f"hardware: bus_bytes must be between 4 and 128, not {self.bus_bytes}")
+        if not 4 <= self.bus_bytes <= 32:
+            raise SaformerError(f"hardware: bus_bytes must be between 4 and 32, not {self.bus_bytes}")
+        for name, most in (("burst_words", 256), ("outstanding", 64)):
+            if (value := getattr(self, name)) > most:
+                raise SaformerError(f"hardware: {name} must be at most {most}, not {value}")
         if self.group_beats > MAX_GROUP_BEATS:
             raise SaformerError(
                 f"hardware: lanes ({self.lanes}) must be at most {MAX_GROUP_BEATS} times "
@@ -128,7 +135,7 @@ class HardwareConfig:
 
     @property
     def row_words(self) -> int:
-        """Words of the weight bus in one row of weights."""
+        """Bus words in one row of weights."""
         return self.lanes // self.bus_bytes
 
     @property

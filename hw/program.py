@@ -1,10 +1,11 @@
 """The program format: what the sequencer reads from memory, and how it is packed.
 
-A program is a list of layer descriptors and the contents of four memories. Lowering fills it in, `Program.words` is
-the stream of 32-bit words that loads it, and the hardware takes the same field lists as its layouts, so a field is
-written once.
+A program is a list of layer descriptors, and for every layer and group of output channels a block of what the engine
+needs for it. Lowering fills it in, `Program.payload` is what lies in external memory, and the hardware takes the same
+field lists as its layouts, so a field is written once.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -71,14 +72,15 @@ DESCRIPTOR = {
     **{f"input_{level}": DELTA for level in LEVELS},  # step of the input address when this loop advances
     "pixel_beats": unsigned(12),  # beats of one position of the input
     "row_beats": unsigned(16),  # beats of one row of the input
-    "weight_base": ADDRESS,  # row of the first group in external memory
+    "weight_base": ADDRESS,  # row of the first group, counted from the start of the program
     "weight_rows": ADDRESS,  # rows of one group
+    "group_params": unsigned(10),  # beats of neuron parameters of one group
     "output_base": ADDRESS,  # beat of the first position's spikes
     "output_beats": unsigned(16),  # beats of one position of the output
     **{f"output_{level}": DELTA for level in LEVELS},  # step of the output address when this loop advances
     "tile_pass": DELTA,  # step of a tile's address to the next pass
     "tile_next": DELTA,  # step of a tile's address from its last pass to the next tile
-    "position_params": unsigned(16),
+    "position_params": unsigned(16),  # beat of the first group's parameters, counted from the start of the program
     "tile_params": unsigned(16),
     "pixels": unsigned(20),  # LOAD: positions, of all passes
     "pixel_channels": unsigned(8),  # LOAD: items a position
@@ -96,24 +98,24 @@ DESCRIPTOR = {
     "width": unsigned(12),  # token grid of the keys
     "height": unsigned(12),
     "key_pass": ADDRESS,  # beats of the keys, and of what is mixed, between two passes
-    "tap_base": unsigned(16),  # depthwise weights
-    "mix_params": unsigned(16),  # neurons behind the mixing unit
+    "tap_base": unsigned(16),  # beat of the depthwise weights and of the neurons behind them, counted likewise
+    "free_taps": unsigned(16),  # beats of them that are not needed any more at the end of the layer
     "mask_threshold": unsigned(16),  # of the attention neuron, in sixteenths
 }
 """Fields of a layer descriptor, least significant first. A step replaces the steps of all loops inside its own: it is
 the loop's stride less the way that the inner loops have gone."""
 
 DESCRIPTOR_LAYOUT = data.StructLayout(DESCRIPTOR)
-DESCRIPTOR_WORDS = -(-DESCRIPTOR_LAYOUT.size // 32)
 
 
 class Memory(IntEnum):
-    """A memory that a program fills; the number is its code in a header word."""
+    """A memory that a program fills; the number is its code in the header of a section."""
 
     DESCRIPTORS = 0
-    ROWS = 1  # not a memory but one number: the rows of weights in external memory
-    PARAMS = 2
-    TAPS = 3
+    PARAMS = 1  # of the neurons behind the engine and the pool
+    TAPS = 2  # depthwise weights
+    MIXES = 3  # parameters of the neurons behind them
+    WEIGHTS = 4
 
 
 SHIFT_BITS = 2
@@ -135,12 +137,34 @@ def taps_layout(config: HardwareConfig) -> data.ArrayLayout:
 
 
 def memory_shapes(config: HardwareConfig) -> dict[Memory, tuple[int, int]]:
-    """Width in bits and depth of every memory that a program fills; `Memory.ROWS` is none."""
+    """Width in bits and depth of every memory that a program fills; weights come in rows."""
+    params = params_layout(config).size
     return {
-        Memory.DESCRIPTORS: (32, config.program_depth),
-        Memory.PARAMS: (params_layout(config).size, config.param_depth),
+        Memory.DESCRIPTORS: (8 * config.bus_bytes, config.program_depth),
+        Memory.PARAMS: (params, config.param_depth),
         Memory.TAPS: (taps_layout(config).size, config.tap_depth),
+        Memory.MIXES: (params, config.tap_depth),
+        Memory.WEIGHTS: (WEIGHT_BITS * config.lanes, config.weight_depth),
     }
+
+
+COUNT_BITS = 28
+"""Width of the number of entries in the header of a section; the memory's code is above it."""
+
+
+def entry_words(memory: Memory, config: HardwareConfig) -> int:
+    """Bus words of one entry of a memory."""
+    return -(-memory_shapes(config)[memory][0] // (8 * config.bus_bytes))
+
+
+def section_words(memory: Memory, count: int, config: HardwareConfig) -> int:
+    """Bus words of a section with so many entries, its header included."""
+    return 1 + count * entry_words(memory, config)
+
+
+def descriptor_words(config: HardwareConfig) -> int:
+    """Bus words of one descriptor."""
+    return -(-DESCRIPTOR_LAYOUT.size // (8 * config.bus_bytes))
 
 
 def pack_fields(layout: data.StructLayout, values: dict[str, int]) -> int:
@@ -164,41 +188,87 @@ class Layer:
     name: str
     fields: dict[str, int]
 
-    def words(self, *, final: bool) -> list[int]:
-        """The descriptor as 32-bit words, least significant first."""
-        value = pack_fields(DESCRIPTOR_LAYOUT, {name: 0 for name in DESCRIPTOR} | self.fields | {"final": int(final)})
-        return split_words(value, DESCRIPTOR_WORDS)
+    def packed(self, *, final: bool) -> int:
+        """The descriptor as one integer, first field least significant."""
+        return pack_fields(DESCRIPTOR_LAYOUT, {name: 0 for name in DESCRIPTOR} | self.fields | {"final": int(final)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """What a layer needs for one group of output channels.
+
+    ``entries`` has packed integers for every memory but that of the weights, ``weights`` is int8 [rows, lanes].
+    """
+
+    layer: str
+    group: int
+    entries: Mapping[Memory, tuple[int, ...]]
+    weights: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of a program's payload: entries of one memory behind a header of one bus word.
+
+    ``layer`` is the name of the layer and ``group`` the group of output channels ("" and 0 for the descriptors),
+    ``data`` everything from the header on.
+    """
+
+    layer: str
+    group: int
+    memory: Memory
+    count: int
+    data: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """Everything an accelerator needs to run a network.
-
-    ``weights`` is int8 [rows, lanes], the contents of external memory, row after row; ``params`` and ``taps`` hold one
-    packed integer a beat.
-    """
+    """Everything an accelerator needs to run a network; ``blocks`` in the order in which the engine takes them."""
 
     config: HardwareConfig
     layers: tuple[Layer, ...]
-    weights: np.ndarray
-    params: tuple[int, ...]
-    taps: tuple[int, ...]
+    blocks: tuple[Block, ...]
 
-    def words(self) -> np.ndarray:
-        """The 32-bit words that load the program: for every memory a header `{code 4, entries 28}` and its data."""
-        shapes = memory_shapes(self.config)
-        count = len(self.layers)
+    def sections(self) -> Iterator[Section]:
+        """The parts of the payload: the descriptors, then block by block parameters before weights.
+
+        When the first row of a block has arrived everything else of the block is there.
+        """
         numbered = enumerate(self.layers, start=1)
-        descriptors = [word for number, layer in numbered for word in layer.words(final=number == count)]
-        stream = [Memory.DESCRIPTORS << 28 | len(descriptors), *descriptors]
-        stream += [Memory.ROWS << 28 | 1, len(self.weights)]
-        for memory, beats in ((Memory.PARAMS, self.params), (Memory.TAPS, self.taps)):
-            stream.append(memory << 28 | len(beats))
-            for beat in beats:
-                stream += split_words(beat, -(-shapes[memory][0] // 32))
-        return np.array(stream, np.uint32)
+        descriptors = [layer.packed(final=number == len(self.layers)) for number, layer in numbered]
+        size = descriptor_words(self.config)
+        packed = b"".join(self._entry(value, size) for value in descriptors)
+        yield self._section("", 0, Memory.DESCRIPTORS, size * len(descriptors), packed)
+        for block in self.blocks:
+            for memory, values in block.entries.items():
+                size = entry_words(memory, self.config)
+                packed = b"".join(self._entry(value, size) for value in values)
+                yield self._section(block.layer, block.group, memory, len(values), packed)
+            if len(block.weights):
+                rows = np.ascontiguousarray(block.weights, np.int8).tobytes()
+                yield self._section(block.layer, block.group, Memory.WEIGHTS, len(block.weights), rows)
 
+    @property
+    def rows(self) -> int:
+        """Weight rows of all blocks."""
+        return sum(len(block.weights) for block in self.blocks)
 
-def split_words(value: int, count: int) -> list[int]:
-    """Cut an integer into 32-bit words, least significant first."""
-    return [value >> 32 * i & 0xFFFFFFFF for i in range(count)]
+    @property
+    def size(self) -> int:
+        """Bytes of the payload."""
+        words = 1 + descriptor_words(self.config) * len(self.layers)
+        for block in self.blocks:
+            words += sum(section_words(memory, len(values), self.config) for memory, values in block.entries.items())
+            words += section_words(Memory.WEIGHTS, len(block.weights), self.config) if len(block.weights) else 0
+        return words * self.config.bus_bytes
+
+    def payload(self) -> bytes:
+        """What the accelerator reads, from its first to its last byte."""
+        return b"".join(section.data for section in self.sections())
+
+    def _section(self, layer: str, group: int, memory: Memory, count: int, data: bytes) -> Section:
+        header = self._entry(memory << COUNT_BITS | count, 1)
+        return Section(layer=layer, group=group, memory=memory, count=count, data=header + data)
+
+    def _entry(self, value: int, words: int) -> bytes:
+        return value.to_bytes(words * self.config.bus_bytes, "little")

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import HardwareConfig
-from hw.program import DESCRIPTOR_LAYOUT, DESCRIPTOR_WORDS
+from hw.program import DESCRIPTOR_LAYOUT, descriptor_words
 
 SETTLE = 4
 """Cycles between the end of a layer's source and the first look at the units behind it."""
@@ -17,7 +17,8 @@ class Sequencer(wiring.Component):
     Members
     -------
     start : In(1), run the program once; ignored while busy
-    address : Out, data : In(32), descriptor memory, one cycle from address to data
+    described : In(1), the descriptors are there; looked at from the cycle after ``start`` on
+    address : Out, data : In(bus word), descriptor memory, one cycle from address to data
     layer : Out, the descriptor, stable from ``begin`` to the end of the layer
     number : Out(8), the layer's position in the program
     begin : Out(1), a layer starts
@@ -28,8 +29,9 @@ class Sequencer(wiring.Component):
     report : Out(1), reported : In(1), the counters are sent, and have been
     busy : Out(1), done : Out(1) a pulse at the end of the program
 
-    Latency: ``DESCRIPTOR_WORDS + 2`` cycles from ``start`` or ``reported`` to ``begin``; ``SETTLE + 1`` from
-    ``finished`` to ``report``, or one from ``settled`` if that comes later; one from the last ``reported`` to ``done``.
+    Latency: the words of a descriptor and two cycles from ``described`` or ``reported`` to ``begin``; ``SETTLE + 1``
+    from ``finished`` to ``report``, or one from ``settled`` if that comes later; one from the last ``reported`` to
+    ``done``.
     """
 
     def __init__(self, *, config: HardwareConfig):
@@ -37,8 +39,9 @@ class Sequencer(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
+                "described": In(1),
                 "address": Out(range(config.program_depth)),
-                "data": In(32),
+                "data": In(8 * config.bus_bytes),
                 "layer": Out(DESCRIPTOR_LAYOUT),
                 "number": Out(8),
                 "begin": Out(1),
@@ -55,8 +58,9 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        words = Signal(32 * DESCRIPTOR_WORDS)
-        count = Signal(range(DESCRIPTOR_WORDS + 1))
+        size, width = descriptor_words(self.config), 8 * self.config.bus_bytes
+        words = Signal(width * size)
+        count = Signal(range(size + 1))
         wait = Signal(range(SETTLE))
         m.d.comb += [self.layer.as_value().eq(words), self.busy.eq(1)]
         m.d.sync += self.done.eq(0)
@@ -65,11 +69,14 @@ class Sequencer(wiring.Component):
                 m.d.comb += self.busy.eq(0)
                 m.d.sync += [self.address.eq(0), self.number.eq(0), count.eq(0)]
                 with m.If(self.start):
+                    m.next = "load"
+            with m.State("load"):
+                with m.If(self.described):
                     m.next = "fetch"
             with m.State("fetch"):
                 # The word of the address before is here, except in the first cycle.
-                m.d.sync += [count.eq(count + 1), words.eq(Cat(words[32:], self.data))]
-                with m.If(count == DESCRIPTOR_WORDS):
+                m.d.sync += [count.eq(count + 1), words.eq(Cat(words[width:], self.data))]
+                with m.If(count == size):
                     m.next = "begin"
                 with m.Else():
                     m.d.sync += self.address.eq(self.address + 1)

@@ -21,7 +21,8 @@ from hw.estimate.activity import measure
 from hw.estimate.costs import Estimate
 from hw.estimate.cycles import estimate
 from hw.estimate.timelines import ExternalMemory
-from scripts.estimate import Bandwidth, HardwareName, Latency
+from scripts.cosim import DEFAULT_MEMORY, Bandwidth, Latency
+from scripts.estimate import HardwareName
 from scripts.inputs import DataFolder, JsonFile, NamedModel, load_images, resolve_model
 from scripts.outputs import ensure_writable, write_json
 from scripts.resume import ResultsFile, run_points
@@ -46,8 +47,8 @@ def bench(
     ] = "32,64,128,256",
     images: Annotated[int, typer.Option(metavar="K", min=1, help="Images for each network.")] = 1,
     data: DataFolder = None,
-    latency: Latency = 32,
-    bandwidth: Bandwidth = 1.0,
+    latency: Latency = DEFAULT_MEMORY.latency,
+    bandwidth: Bandwidth = DEFAULT_MEMORY.bandwidth,
     results: Annotated[
         Path, typer.Option(metavar="FILE", help="Finished points; a benchmark that was cut off goes on from there.")
     ] = Path("bench.jsonl"),
@@ -146,7 +147,7 @@ def figures(result: CosimResult, expected: Estimate, config: HardwareConfig) -> 
         "accuracy",
         "cycles_per_image",
         "cycles_per_second",
-        "weight_bytes",
+        "image_bytes",
         "bus_bytes",
         "accumulates_per_cycle",
         "accumulates_per_cycle_and_lane",
@@ -176,7 +177,7 @@ def _print(rows: Sequence[dict]) -> None:
             f"{row['accumulates_per_cycle_and_lane']:.2f}",
             f"{row['accumulates_per_cycle_and_adder']:.2f}",
             f"{row['dense_equivalent_per_cycle']:.0f}",
-            integer(row["weight_bytes"]),
+            integer(row["image_bytes"]),
             integer(row["bus_bytes"][0]),
             f"{row['cycles_per_second'] / 1e3:,.0f}",
             f"{row['peak_memory_bytes'] / 2**30:.2f}",

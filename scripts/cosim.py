@@ -5,10 +5,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from golden.errors import SaformerError
+from hw.compile.image import pack_image
 from hw.compile.lowering import Lowered, lower
 from hw.config import load_hardware
 from hw.estimate.timelines import ExternalMemory
@@ -24,6 +24,21 @@ from sim.simulate import Engine, Simulator, dense_cycles
 
 DIFFERENT = 1
 """Exit status when the hardware and the integer model differ."""
+
+DEFAULT_MEMORY = ExternalMemory()
+
+Latency = Annotated[
+    int,
+    typer.Option("--memory-latency", metavar="N", help="External memory: cycles from a request to its first word."),
+]
+Bandwidth = Annotated[
+    float,
+    typer.Option(
+        "--memory-bandwidth",
+        metavar="B",
+        help="External memory: bytes in a cycle; 1.94 is a 16-bit SDR SDRAM at the core's clock.",
+    ),
+]
 
 SHOWN = 10
 """Most mismatches that are printed."""
@@ -68,14 +83,17 @@ def cosim(
     query: Annotated[
         Query, typer.Option(help="Compute queries from window sums of their input spikes, or from every token.")
     ] = Query.POOLED,
-    latency: Annotated[
-        int, typer.Option(metavar="N", min=0, help="External memory: cycles from a request to its first word.")
-    ] = 32,
-    bandwidth: Annotated[
-        float, typer.Option(metavar="F", help="External memory: words of the bus in a cycle, at most 1.")
-    ] = 1.0,
+    latency: Latency = DEFAULT_MEMORY.latency,
+    bandwidth: Bandwidth = DEFAULT_MEMORY.bandwidth,
     stall: Annotated[
-        float, typer.Option(metavar="P", min=0, max=0.99, help="Probability of a random pause of input and memory.")
+        float,
+        typer.Option(
+            "--memory-stall",
+            metavar="P",
+            min=0,
+            max=0.99,
+            help="Probability of a random pause of the memory, and of the pixels.",
+        ),
     ] = 0.0,
     json: JsonFile = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report to look at, as HTML.")] = None,
@@ -146,8 +164,8 @@ def _engine(
 
 
 def _digest(lowered: Lowered) -> str:
-    """Return the SHA-256 of a program's words, 32 bits each, little-endian."""
-    return hashlib.sha256(np.asarray(lowered.program.words(), dtype="<u4").tobytes()).hexdigest()
+    """Return the SHA-256 of a program's image."""
+    return hashlib.sha256(pack_image(lowered)).hexdigest()
 
 
 def _print(named: NamedModel, figures: dict) -> None:
@@ -192,7 +210,8 @@ def summary(named: NamedModel, figures: dict) -> list[str]:
         f"work        {figures['accumulates_per_cycle']:.1f} accumulates a cycle, "
         f"{figures['accumulates_per_cycle_and_lane']:.2f} for each lane; "
         f"dense-equivalent, not executed: {figures['dense_equivalent_per_cycle']:.1f} a cycle",
-        f"weights     {integer(figures['weight_bytes'])} bytes in external memory, {integer(fetched)} read per image",
+        f"memory      {integer(figures['image_bytes'])} bytes of program, {integer(fetched)} read per image; "
+        f"the engine waited for them in {integer(figures['waiting_cycles'])} cycles",
         f"energy      {millijoule(energy['eq19'])} per image by eq. 19; "
         f"the paper: {energy['paper']} mJ ({energy['paper_network']} on {energy['paper_data']})",
     ]

@@ -19,7 +19,7 @@ from hw.estimate.activity import Activity, Rate, expect, measure
 from hw.estimate.costs import Estimate, LayerEstimate
 from hw.estimate.cycles import estimate as estimate_cycles
 from hw.estimate.timelines import ExternalMemory
-from scripts.cosim import Query
+from scripts.cosim import DEFAULT_MEMORY, Bandwidth, Latency, Query
 from scripts.inputs import DataFolder, JsonFile, ModelName, NamedModel, RandomFrames, load_images, resolve_model
 from scripts.outputs import ensure_writable, write_json
 from scripts.tables import console, integer, percent, table
@@ -51,8 +51,6 @@ HardwareName = Annotated[
         help="Sizes of the accelerator: default, narrow, wide, small, events, or a TOML file.",
     ),
 ]
-Latency = Annotated[int, typer.Option(metavar="N", help="External memory: cycles from a request to its first word.")]
-Bandwidth = Annotated[float, typer.Option(metavar="F", help="External memory: words of the bus in a cycle, at most 1.")]
 
 
 def estimate(
@@ -77,8 +75,8 @@ def estimate(
     query: Annotated[
         Query, typer.Option(help="Compute queries from window sums of their input spikes, or from every token.")
     ] = Query.POOLED,
-    latency: Latency = 32,
-    bandwidth: Bandwidth = 1.0,
+    latency: Latency = DEFAULT_MEMORY.latency,
+    bandwidth: Bandwidth = DEFAULT_MEMORY.bandwidth,
     json: JsonFile = None,
 ) -> None:
     """Estimate cycles, memory traffic and on-chip memory of every layer, and say what limits it.
@@ -207,7 +205,7 @@ def _print(figures: dict) -> None:
     out.print(f"model     {figures['model']}; from {figures['source']}")
     out.print(f"cycles    {integer(cycles)} per image, {percent(cycles / ideal - 1)} above ideal")
     out.print(f"limit     {LIMITS[figures['limit']]}")
-    out.print(f"weights   {integer(figures['external_bytes'])} bytes from external memory, each once")
+    out.print(f"memory    {integer(figures['external_bytes'])} bytes of program, each read once")
     out.print(f"on chip   {integer(sum(figures['memory_bits'].values()) / 1024)} kbit in memories")
 
 

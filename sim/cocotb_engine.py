@@ -15,7 +15,7 @@ from hw.estimate.timelines import ExternalMemory
 from sim.compare import HardwareRun
 from sim.records import Records
 from sim.runner import run_bench
-from sim.simulate import LOADER_CYCLES, hardware_run, input_items, run_limit
+from sim.simulate import hardware_run, input_items, place_image, run_limit
 from sim.verilog import component_ports
 
 BENCH = "sim.benches.network"
@@ -58,7 +58,7 @@ class CocotbEngine:
         return self._cycles / self._seconds if self._seconds else 0.0
 
     def load(self, lowered: Lowered) -> None:
-        """Take a program and its weights."""
+        """Take a program."""
         self._lowered = lowered
 
     def run(self, image: np.ndarray, *, progress: Callable[[int, int], object] | None = None) -> HardwareRun:
@@ -85,15 +85,15 @@ class CocotbEngine:
 
     def _simulate(self, folder: Path, image: np.ndarray, limit: int) -> dict[str, np.ndarray]:
         """Run the bench, and return what it wrote."""
-        program = self._lowered.program
-        items = input_items(self._lowered, image)
-        np.savez(folder / "input.npz", program=program.words(), weights=program.weights, pixels=items)
+        placed, items = place_image(self._lowered), input_items(self._lowered, image)
+        np.savez(folder / "input.npz", memory=placed.contents, pixels=items)
         settings = {
             "folder": str(folder),
             "latency": self.memory.latency,
-            "bandwidth": self.memory.bandwidth,
+            "bandwidth": self.memory.words(self.config.bus_bytes),
             "stall": self._stall,
-            "settle": LOADER_CYCLES,
+            "base": placed.base,
+            "words": placed.words,
             "limit": limit,
         }
         run_bench(Accelerator(config=self.config), BENCH, parameters=settings, seed=self._seed, timeout=None)

@@ -10,7 +10,7 @@ from hw.counters import Counter
 from hw.program import Kind
 from sim.expected import PORTS, Beats, Expected
 
-WEIGHTS = "weights"
+IMAGE = "program image"
 """What a difference in the words from external memory is called."""
 
 
@@ -74,8 +74,8 @@ def compare(lowered: Lowered, expected: Sequence[Expected], run: HardwareRun) ->
         for port in PORTS:
             mismatches += _compare_port(layer.step.name, port, number, wanted.beats.get(port, ()), run.ports[port])
         mismatches += _compare_counters(layer.step.name, layer.step.kind, number, wanted, run)
-    words = len(lowered.program.weights) * lowered.config.row_words
-    fetched = _difference(WEIGHTS, "sum of counter BUS_WORDS", words, run.total(Counter.BUS_WORDS))
+    words = lowered.program.size // lowered.config.bus_bytes
+    fetched = _difference(IMAGE, "sum of counter BUS_WORDS", words, run.total(Counter.BUS_WORDS))
     return mismatches + ([fetched] if fetched else []) + _unknown_layers(lowered, run)
 
 

@@ -94,7 +94,7 @@ def _cosim(
         layers=layer_results(lowered, counts, runs),
         lanes=lowered.config.lanes,
         timesteps=lowered.config.timesteps,
-        weight_bytes=lowered.program.weights.nbytes,
+        image_bytes=lowered.program.size,
         bus_bytes=[lowered.config.bus_bytes * result.total(Counter.BUS_WORDS) for result in runs],
         dense_operations=dense_operations(model.config),
         energy_mj=energy_record(model.config, counts),

@@ -134,7 +134,7 @@ struct Simulation {
     template <typename T>
     void answer(Memory& memory, T& rdata, CData& rvalid, CData& rlast, CData& arready) {
         arready = !stalls(memory.stall);
-        memory.saved = std::min(1.0, memory.saved + memory.bandwidth);
+        memory.saved = std::min(1.0, memory.saved) + memory.bandwidth;
         const bool may = memory.saved >= 1 && !stalls(memory.stall);
         if (may) memory.saved -= 1;
         memory.offered = may && !memory.bursts.empty() && memory.bursts.front().due <= cycle;
@@ -225,13 +225,17 @@ EXPORT void sim_reset(Simulation* sim, int cycles) {
         source.next = 0;
         source.offered = false;
     }
-    for (Memory& memory : sim->memories) memory.bursts.clear();
     sim->top->rst = 1;
     for (int i = 0; i < cycles; i++) {
         sim->step();
         sim->edge();
     }
     sim->top->rst = 0;
+    // What the design asked for until the reset took effect is forgotten too.
+    for (Memory& memory : sim->memories) {
+        memory.bursts.clear();
+        memory.offered = false;
+    }
     for (Sink& sink : sim->sinks) sink.words.clear();
 }
 

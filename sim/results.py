@@ -72,7 +72,7 @@ class CosimResult:
     cycles_per_second: of the simulation.
     layers: in the order of the program; mixing follows the layer that writes the keys.
     lanes, timesteps: of the hardware.
-    weight_bytes: of all weights, as they lie in external memory.
+    image_bytes: of the program in external memory.
     bus_bytes: read from there for each image, by the hardware's counter.
     dense_operations: multiply-accumulates of the network without sparsity, an image at all timesteps; conv1 of an
         image counts once.
@@ -89,7 +89,7 @@ class CosimResult:
     layers: Sequence[LayerResult]
     lanes: int
     timesteps: int
-    weight_bytes: int
+    image_bytes: int
     bus_bytes: Sequence[int]
     dense_operations: int
     energy_mj: Mapping[str, object]
@@ -114,6 +114,11 @@ class CosimResult:
         return sum(self.cycles) / len(self.cycles)
 
     @property
+    def waiting_cycles(self) -> float:
+        """Cycles in which the engine waited for the memory, per image."""
+        return sum(layer.counters.get(Counter.WAITING.name, 0) for layer in self.layers) / len(self.labels)
+
+    @property
     def accumulates_per_cycle(self) -> float:
         """Accumulates that the spikes demand, by the integer model, over all cycles of the inference."""
         return sum(layer.sops_golden for layer in self.layers) / sum(self.cycles)
@@ -130,8 +135,9 @@ class CosimResult:
             "accuracy": self.accuracy,
             "cycles_per_image": self.cycles_per_image,
             "cycles_per_second": self.cycles_per_second,
-            "weight_bytes": self.weight_bytes,
+            "image_bytes": self.image_bytes,
             "bus_bytes": list(self.bus_bytes),
+            "waiting_cycles": self.waiting_cycles,
             "accumulates_per_cycle": self.accumulates_per_cycle,
             "accumulates_per_cycle_and_lane": self.accumulates_per_cycle / self.lanes,
             "accumulates_per_cycle_and_adder": self.accumulates_per_cycle / (self.lanes * self.timesteps),

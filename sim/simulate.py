@@ -1,6 +1,7 @@
 """The accelerator under Verilator: a program is loaded, then one image at a time runs through it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -10,6 +11,7 @@ from amaranth.lib import wiring
 from golden.config import Input
 from hw.accelerator import Accelerator
 from hw.compile.allocate import channel_beats
+from hw.compile.image import pack_image, unpack_image
 from hw.compile.lowering import Lowered
 from hw.config import HardwareConfig
 from hw.estimate.timelines import ExternalMemory
@@ -19,8 +21,8 @@ from sim.expected import PORTS
 from sim.native import NativeModel
 from sim.records import Records
 
-LOADER_CYCLES = 16
-"""Cycles after the last word of a program was taken in which the loader writes it."""
+IMAGE_ADDRESS = 4096 - 128
+"""Where the program image lies in external memory: bursts meet a page's end soon."""
 
 PATIENCE = 4
 """A run is given up after this many times the cycles of an input in which everything fires."""
@@ -42,7 +44,7 @@ class Engine(Protocol):
         """Mean speed so far."""
 
     def load(self, lowered: Lowered) -> None:
-        """Take a program and its weights."""
+        """Take a program."""
 
     def run(self, image: np.ndarray, *, progress: Callable[[int, int], object] | None = None) -> HardwareRun:
         """Run the loaded program on an image; ``progress`` is called with the cycles so far and the layer's number."""
@@ -103,13 +105,13 @@ class Simulator:
         self.native.stall("bus", probability)
 
     def load(self, lowered: Lowered) -> None:
-        """Write a program into the memories of the accelerator, and its weights into external memory."""
-        words = lowered.program.words()
+        """Write a program image into external memory, and tell the accelerator where it is."""
         self.lowered = lowered
-        self.native.memory("bus", lowered.program.weights, latency=self.memory.latency, bandwidth=self.memory.bandwidth)
-        self.native.send("program", words)
-        self.native.run_drained("program", limit=PATIENCE * len(words) + LOADER_CYCLES)
-        self.native.step(LOADER_CYCLES)
+        placed = place_image(lowered)
+        bandwidth = self.memory.words(lowered.config.bus_bytes)
+        self.native.memory("bus", placed.contents, latency=self.memory.latency, bandwidth=bandwidth)
+        self.native.set("base", placed.base)
+        self.native.set("words", placed.words)
 
     def run(self, image: np.ndarray, *, progress: Callable[[int, int], object] | None = None) -> HardwareRun:
         """Run the loaded program on one image, uint8 [C, H, W], or frames [T, C, H, W].
@@ -124,6 +126,29 @@ class Simulator:
         report = (lambda cycles: progress(cycles, self.native.get("layer"))) if progress else None
         self.native.run_until("done", limit=run_limit(self.lowered, self.memory, self._stall), progress=report)
         return hardware_run(self.lowered, self.native.records, cycles=self.native.cycle - begin)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacedImage:
+    """External memory with a program image at `IMAGE_ADDRESS`.
+
+    Members: contents : uint8 [bytes], from address 0 on; base : address of the payload; words : its bus words.
+    """
+
+    contents: np.ndarray
+    base: int
+    words: int
+
+
+def place_image(lowered: Lowered) -> PlacedImage:
+    """Write and read the image of a program, and put it into external memory."""
+    content = pack_image(lowered)
+    image = unpack_image(content, "the image")
+    return PlacedImage(
+        contents=np.frombuffer(bytes(IMAGE_ADDRESS) + content, np.uint8),
+        base=IMAGE_ADDRESS + image.offset,
+        words=len(image.payload) // lowered.config.bus_bytes,
+    )
 
 
 def input_items(lowered: Lowered, image: np.ndarray) -> np.ndarray:
@@ -165,8 +190,9 @@ def _port_records(lowered: Lowered, port: str, records: Callable[[str], Records]
 
 def run_limit(lowered: Lowered, memory: ExternalMemory, stall: float) -> int:
     """Cycles after which a run is given up: what an input needs in which everything fires, and waiting for weights."""
-    rows = len(lowered.program.weights)
-    waiting = rows * (memory.latency + lowered.config.row_words / memory.bandwidth)
+    config, size = lowered.config, lowered.program.size
+    words = size // config.bus_bytes
+    waiting = words / memory.words(config.bus_bytes) + (memory.latency + 4) * words / config.outstanding
     return int(PATIENCE * (dense_cycles(lowered) + waiting) / (1 - stall))
 
 

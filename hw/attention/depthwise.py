@@ -284,7 +284,7 @@ class MixUnit(wiring.Component):
         state = self._config.state_depth - self._config.group_beats
         m.d.comb += [
             self.o.p.target.eq(Target.MIX),
-            self.o.p.params.eq(hold(m, walk.fields.mix_params + place["channel"], last)),
+            self.o.p.params.eq(hold(m, walk.fields.tap_base + place["channel"], last)),
             self.o.p.address.eq(hold(m, walk.offset + place["address"], last)),
             self.o.p.channel.eq(hold(m, place["channel"], last)),
             self.o.p.last.eq(hold(m, leaving.last, enables[2:])),

@@ -20,7 +20,7 @@ MIX_FIELDS = data.StructLayout(
         name: DESCRIPTOR[name]
         for name in (
             *("output_base", "output_beats", "width", "height", "key_pass", "last_pass"),
-            *("last_group", "last_beats", "tap_base", "mix_params"),
+            *("last_group", "last_beats", "tap_base"),
         )
     }
 )

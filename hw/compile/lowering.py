@@ -3,16 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from golden.config import ModelConfig
 from golden.integer import IntegerModel
 from hw.compile.allocate import allocate, channel_beats, map_beats, spike_words
 from hw.compile.limits import check_fields, check_memories, check_model, check_step, memory_needs
-from hw.compile.pack import neuron_beats, tap_beats, weight_rows
-from hw.compile.schedule import Mix, Neurons, Step, schedule
+from hw.compile.pack import layer_blocks
+from hw.compile.schedule import Step, schedule
 from hw.config import HardwareConfig
-from hw.program import DESCRIPTOR_WORDS, LEVELS, Kind, Layer, Program, Target
+from hw.program import LEVELS, Block, Kind, Layer, Memory, Program, Target, descriptor_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +48,7 @@ def lower(model: IntegerModel, config: HardwareConfig, *, pooled_query: bool = T
     for step in steps:
         check_step(step, config)
     bases = allocate(steps, config)
-    images = _MemoryImages(config)
+    blocks = _Blocks(config)
     layers = tuple(
         LoweredLayer(
             step=step,
@@ -63,17 +61,15 @@ def lower(model: IntegerModel, config: HardwareConfig, *, pooled_query: bool = T
     )
     program = Program(
         config=config,
-        layers=tuple(Layer(name=layer.step.name, fields=_fields(layer, images, model.config)) for layer in layers),
-        weights=images.weight_image(),
-        params=tuple(images.params),
-        taps=tuple(images.taps),
+        layers=tuple(Layer(name=layer.step.name, fields=_fields(layer, blocks, model.config)) for layer in layers),
+        blocks=tuple(blocks.all),
     )
     filled = {
         "weight_depth": _power_of_two(max(group_rows(step, config) for step in steps)),
         "spike_depth": spike_words(steps, bases, config),
-        "param_depth": len(program.params),
-        "tap_depth": len(program.taps),
-        "program_depth": DESCRIPTOR_WORDS * len(program.layers),
+        "param_depth": _power_of_two(_live_params(program)),
+        "tap_depth": _power_of_two(max(layer.fields.get("free_taps", 0) for layer in program.layers)),
+        "program_depth": descriptor_words(config) * len(program.layers),
     }
     needed = memory_needs(steps, filled, config)
     check_memories(needed, config)
@@ -82,33 +78,39 @@ def lower(model: IntegerModel, config: HardwareConfig, *, pooled_query: bool = T
     return Lowered(model=model.config, config=config, program=program, layers=layers, needed=needed)
 
 
-class _MemoryImages:
-    """The memories that a program fills, as they grow layer by layer; every method returns a base address."""
+class _Blocks:
+    """The blocks of a program, as they grow layer by layer, and how many entries of each memory they have."""
 
     def __init__(self, config: HardwareConfig):
         self.config = config
-        self.rows: list[np.ndarray] = []
-        self.params: list[int] = []
-        self.taps: list[int] = []
+        self.all: list[Block] = []
+        self.entries = dict.fromkeys(Memory, 0)
 
-    def add_weights(self, weights: np.ndarray) -> int:
-        base = sum(len(rows) for rows in self.rows)
-        self.rows.append(weight_rows(weights, self.config))
-        return base
+    def add(self, step: Step) -> dict[Memory, int]:
+        """Append the blocks of a step; return the number of the first entry of each memory."""
+        first = dict(self.entries)
+        for block in layer_blocks(step, self.config):
+            self.all.append(block)
+            self.entries[Memory.WEIGHTS] += len(block.weights)
+            for memory, values in block.entries.items():
+                self.entries[memory] += len(values)
+        return first
 
-    def add_neurons(self, neurons: Neurons | None) -> int:
-        base = len(self.params)
-        if neurons is not None:
-            self.params += neuron_beats(neurons, self.config)
-        return base if neurons is not None else 0
 
-    def add_taps(self, mix: Mix) -> int:
-        base = len(self.taps)
-        self.taps += tap_beats(mix.taps, mix.one, self.config)
-        return base
+def _live_params(program: Program) -> int:
+    """Beats of neuron parameters that the ring must hold: those of a block, and those not yet freed before it.
 
-    def weight_image(self) -> np.ndarray:
-        return np.concatenate(self.rows)
+    The parameters of a group are freed with the group after it, those of a layer without weights never.
+    """
+    most, kept, before = 0, 0, 0
+    for block in program.blocks:
+        beats = len(block.entries.get(Memory.PARAMS, ()))
+        most = max(most, kept + before + beats)
+        if len(block.weights):
+            before = beats
+        else:
+            kept += beats
+    return most
 
 
 def _power_of_two(value: int) -> int:
@@ -123,9 +125,11 @@ def group_rows(step: Step, config: HardwareConfig) -> int:
     return step.kernel**2 * channel_beats(step.reads.channels, config) * config.beat_channels
 
 
-def _fields(layer: LoweredLayer, images: _MemoryImages, model: ModelConfig) -> dict[str, int]:
-    """The descriptor of a layer."""
-    step, config = layer.step, images.config
+def _fields(layer: LoweredLayer, blocks: _Blocks, model: ModelConfig) -> dict[str, int]:
+    """The descriptor of a layer, whose blocks are added to the others."""
+    step, config = layer.step, blocks.config
+    first = blocks.add(step)
+    kinds = [neurons is not None for neurons in (step.position_neurons, step.tile_neurons)]
     rest = model.timesteps - (step.passes - 1) * config.timesteps
     fields = {
         "kind": step.kind,
@@ -136,15 +140,18 @@ def _fields(layer: LoweredLayer, images: _MemoryImages, model: ModelConfig) -> d
         "output_beats": channel_beats(step.outputs, config),
         "position_target": step.position,
         "tile_target": step.tile,
-        "position_params": images.add_neurons(step.position_neurons),
-        "tile_params": images.add_neurons(step.tile_neurons),
+        "position_params": first[Memory.PARAMS],
+        # Where there are two kinds of neurons, those of the positions come first.
+        "tile_params": first[Memory.PARAMS] + (config.group_beats if all(kinds) else 0),
+        "group_params": sum(kinds) * config.group_beats,
+        "weight_base": first[Memory.WEIGHTS],
     }
     match step.kind:
         case Kind.LOAD:
             return fields | _load_fields(step, config)
         case Kind.EVENT:
-            extras = _count_fields(layer, config) | _mix_fields(layer, images, model)
-            return fields | _event_fields(step, images) | extras
+            extras = _count_fields(layer, config) | _mix_fields(layer, first[Memory.TAPS], config, model)
+            return fields | _event_fields(step, config) | extras
         case Kind.POOL:
             return fields | {"tokens": step.tokens, "stream_pass": step.tokens * channel_beats(step.outputs, config)}
 
@@ -159,11 +166,9 @@ def _load_fields(step: Step, config: HardwareConfig) -> dict[str, int]:
     }
 
 
-def _event_fields(step: Step, images: _MemoryImages) -> dict[str, int]:
-    config = images.config
+def _event_fields(step: Step, config: HardwareConfig) -> dict[str, int]:
     groups = -(-step.outputs // config.lanes)
     last_channels = step.outputs - (groups - 1) * config.lanes
-    weight_base = images.add_weights(step.weights)
     pixel_beats, output_beats = channel_beats(step.reads.channels, config), channel_beats(step.outputs, config)
     counts = loop_counts(step)
     # Folded layers without a current of their own for every position have no position addresses.
@@ -180,7 +185,6 @@ def _event_fields(step: Step, images: _MemoryImages) -> dict[str, int]:
         **_named("input", loop_steps(counts, _strides(step, step.reads.passes, pixel_beats))),
         "pixel_beats": pixel_beats,
         "row_beats": step.reads.width * pixel_beats,
-        "weight_base": weight_base,
         "weight_rows": group_rows(step, config),
         **_named("output", loop_steps(counts, _strides(step, step.passes, stored))),
         "tile_pass": tile_pass,
@@ -202,19 +206,20 @@ def _count_fields(layer: LoweredLayer, config: HardwareConfig) -> dict[str, int]
     }
 
 
-def _mix_fields(layer: LoweredLayer, images: _MemoryImages, model: ModelConfig) -> dict[str, int]:
+def _mix_fields(layer: LoweredLayer, taps: int, config: HardwareConfig, model: ModelConfig) -> dict[str, int]:
     """The mixing of the keys that the layer writes; the mask neuron fires when the last keys have been counted."""
     step, mix = layer.step, layer.step.mix
     if mix is None:
-        return {"awaits_mix": int(step.keys is not None)}
+        if step.keys is None:
+            return {}
+        return {"awaits_mix": 1, "free_taps": channel_beats(step.keys.channels, config)}
     return {
         "mixed": 1,
         "mix_base": layer.mix_base,
         "width": mix.writes.width,
         "height": mix.writes.height,
-        "key_pass": map_beats(mix.writes, images.config) // mix.writes.passes,
-        "tap_base": images.add_taps(mix),
-        "mix_params": images.add_neurons(mix.neurons),
+        "key_pass": map_beats(mix.writes, config) // mix.writes.passes,
+        "tap_base": taps,
         "mask_threshold": model.mask_threshold,
     }
 

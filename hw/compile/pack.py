@@ -1,11 +1,61 @@
-"""The contents of the memories that a program fills: weight rows, neuron parameters, depthwise taps."""
+"""The contents of the memories that a program fills: weight rows, neuron parameters, depthwise taps; by blocks."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from hw.compile.allocate import channel_beats
-from hw.compile.schedule import Neurons
+from hw.compile.schedule import Neurons, Step
 from hw.config import HardwareConfig
-from hw.program import params_layout, taps_layout
+from hw.program import Block, Memory, params_layout, taps_layout
+
+
+def layer_blocks(step: Step, config: HardwareConfig) -> list[Block]:
+    """The blocks of a step, one for every group of output channels; a step without weights has one, if any.
+
+    The neuron parameters of a group with weights are padded to a whole group: first those of the positions, then those
+    of the tiles.
+    """
+    neurons = [neuron_beats(kind, config) for kind in (step.position_neurons, step.tile_neurons) if kind is not None]
+    if step.weights is None:
+        entries = {Memory.PARAMS: tuple(beat for kind in neurons for beat in kind)}
+        return [_block(step, 0, entries, np.zeros((0, config.lanes), np.int8))] if neurons else []
+    taps = tap_beats(step.mix.taps, step.mix.one, config) if step.mix else []
+    mixes = neuron_beats(step.mix.neurons, config) if step.mix else []
+    groups, size = -(-step.outputs // config.lanes), config.group_beats
+    rows = weight_rows(step.weights, config).reshape(groups, -1, config.lanes)
+    blocks = []
+    for group in range(groups):
+        part = slice(group * size, (group + 1) * size)
+        params = tuple(beat for kind in neurons for beat in _padded(kind[part], size))
+        entries = {Memory.PARAMS: params, Memory.TAPS: tuple(taps[part]), Memory.MIXES: tuple(mixes[part])}
+        blocks.append(_block(step, group, entries, rows[group]))
+    return blocks
+
+
+def block_sections(step: Step, config: HardwareConfig) -> list[dict[Memory, int]]:
+    """The entries of each memory in the blocks of a step, without packing them."""
+    kinds = sum(neurons is not None for neurons in (step.position_neurons, step.tile_neurons))
+    beats = channel_beats(step.outputs, config)
+    if step.weights is None:
+        return [{Memory.PARAMS: kinds * beats}] if kinds else []
+    rows = step.kernel**2 * channel_beats(step.reads.channels, config) * config.beat_channels
+    sections = []
+    for first in range(0, beats, config.group_beats):
+        taps = min(config.group_beats, beats - first) if step.mix else 0
+        counts = {Memory.PARAMS: kinds * config.group_beats, Memory.TAPS: taps, Memory.MIXES: taps}
+        sections.append({memory: count for memory, count in counts.items() if count} | {Memory.WEIGHTS: rows})
+    return sections
+
+
+def _block(step: Step, group: int, entries: dict[Memory, tuple[int, ...]], weights: np.ndarray) -> Block:
+    """A block without the memories that have no entries."""
+    filled = {memory: values for memory, values in entries.items() if values}
+    return Block(layer=step.name, group=group, entries=filled, weights=weights)
+
+
+def _padded(beats: Sequence[int], size: int) -> list[int]:
+    return [*beats, *[0] * (size - len(beats))]
 
 
 def weight_rows(weights: np.ndarray, config: HardwareConfig) -> np.ndarray:

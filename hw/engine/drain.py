@@ -129,12 +129,14 @@ class Drain(wiring.Component):
     def _send(self, m, currents, route, of_tile, beat):
         """Register a beat of currents with its place."""
         layer, current = self.layer, self.currents.payload
-        channel = Signal.like(current.channel)
-        m.d.comb += channel.eq(route.channel + beat)
+        channel, params = Signal.like(current.channel), Signal.like(current.params)
+        both = (layer.position_target != Target.NONE) & (layer.tile_target != Target.NONE)
+        # The parameters of a group lie together: where there are two kinds, a group takes twice its beats.
+        m.d.comb += [channel.eq(route.channel + beat), params.eq(channel + Mux(both, route.channel, 0))]
         m.d.sync += [
             current.currents.eq(currents),
             current.target.eq(Mux(of_tile, layer.tile_target, layer.position_target)),
-            current.params.eq(Mux(of_tile, layer.tile_params, layer.position_params) + channel),
+            current.params.eq(Mux(of_tile, layer.tile_params, layer.position_params) + params),
             current.address.eq(Mux(of_tile, route.tile, route.address) + beat),
             current.channel.eq(channel),
             current.tile.eq(route.tile + beat),

@@ -13,6 +13,7 @@ import numpy as np
 from hw.compile.allocate import channel_beats, map_beats
 from hw.compile.limits import STREAM_TARGETS
 from hw.compile.lowering import group_rows
+from hw.compile.pack import block_sections
 from hw.compile.schedule import Step
 from hw.config import HardwareConfig
 from hw.counters import Counter
@@ -20,11 +21,17 @@ from hw.estimate.activity import Activity
 from hw.estimate.costs import Busy, Estimate, LayerEstimate, Lost, Traffic
 from hw.estimate.timelines import ExternalMemory, MixTimeline, WeightTimeline
 from hw.neurons.neuron_path import NeuronPath
-from hw.program import DESCRIPTOR_WORDS, Kind, Target
+from hw.program import Kind, Memory, Target, descriptor_words, section_words
 from hw.sequencer import SETTLE
 
-BEGIN = DESCRIPTOR_WORDS + 2
-"""Cycles from the start, or from the last counter of a layer, to the next layer: its descriptor is read."""
+BEGIN = 2
+"""Cycles from the start, or from the last counter of a layer, to the next layer, beside the words of its descriptor."""
+
+BURST = 6
+"""Cycles from a request for a burst to its first word in the loader, beside the latency of the memory."""
+
+DESCRIBED = 6
+"""Cycles from the start of an inference to the descriptors, beside their words and the latency of the memory."""
 
 REPORT = len(Counter) + 2
 """Cycles from the end of a layer to its last counter."""
@@ -65,7 +72,7 @@ def estimate(
     ``steps`` is what `hw.compile.schedule.schedule` gives, ``activity`` the input of each of them
     (`hw.estimate.activity.measure` or `hw.estimate.activity.expect`), ``memory`` the external memory.
     """
-    inference = _Inference(config, memory or ExternalMemory())
+    inference = _Inference(steps, config, memory or ExternalMemory())
     layers = [
         inference.layer(step, active, words)
         for step, active, words in zip(steps, activity, live_words(steps, config), strict=True)
@@ -102,19 +109,28 @@ class _Walk:
 class _Inference:
     """The clock, the weights and the mixing unit from layer to layer."""
 
-    def __init__(self, config: HardwareConfig, memory: ExternalMemory):
+    def __init__(self, steps: Sequence[Step], config: HardwareConfig, memory: ExternalMemory):
         self.config = config
         # From a current to what it writes: the neuron has two stages a timestep.
         self.path = NeuronPath.write_latency + 2 * config.timesteps + (config.passes > 1)
         self.spacing = NeuronPath.state_spacing(config)
-        self.row_cycles = config.row_words / memory.bandwidth
-        self.weights = WeightTimeline(depth=config.weight_depth, row_cycles=self.row_cycles, latency=memory.latency)
+        # What is on its way at a time limits a memory that answers late.
+        in_flight = config.burst_words * config.outstanding / (memory.latency + BURST)
+        self.rate = min(memory.words(config.bus_bytes), in_flight)
+        # The parameters of a group come in front of its rows: here they make its rows longer.
+        rows = sum(group.get(Memory.WEIGHTS, 0) for step in steps for group in block_sections(step, config))
+        described = section_words(Memory.DESCRIPTORS, len(steps) * descriptor_words(config), config)
+        self.row_cycles = sum(block_words(step, config) for step in steps) / rows / self.rate
+        self.described = described / self.rate + memory.latency + DESCRIBED
+        self.weights = WeightTimeline(
+            depth=config.weight_depth, row_cycles=self.row_cycles, latency=memory.latency + BURST, start=self.described
+        )
         self.mixing = MixTimeline(latency=MIX + self.path, spacing=self.spacing)
-        self.time, self.rows = 0.0, 0
+        self.time, self.rows = self.described, 0
 
     def layer(self, step: Step, active: Activity | None, spike_words: int) -> LayerEstimate:
         """Let the next layer run."""
-        self.time += BEGIN
+        self.time += descriptor_words(self.config) + BEGIN
         match step.kind:
             case Kind.LOAD:
                 figures = self.load(step)
@@ -147,7 +163,11 @@ class _Inference:
             "ideal": reads,
             "busy": Busy(stream=reads),
             "lost": Lost(fixed=step.passes * POOL + (step.passes - 1) * self.spacing + self.settle(self.path)),
-            "traffic": Traffic(stream_reads=reads, spike_writes=map_beats(step.writes, self.config)),
+            "traffic": Traffic(
+                stream_reads=reads,
+                spike_writes=map_beats(step.writes, self.config),
+                external_bytes=block_words(step, self.config) * self.config.bus_bytes,
+            ),
         }
 
     def event(self, step: Step, active: Activity) -> dict:
@@ -259,10 +279,16 @@ class _Inference:
             stream_reads=0 if Target.STREAM_OPEN in step.targets else stream,
             stream_writes=stream,
             weight_fetches=step.outputs * float(active.events.sum()),
-            external_bytes=groups * group_rows(step, config) * config.lanes,
+            external_bytes=block_words(step, config) * config.bus_bytes,
             mix_reads=mixed,
             mix_writes=mixed,
         )
+
+
+def block_words(step: Step, config: HardwareConfig) -> int:
+    """Bus words of all blocks of a step."""
+    sections = block_sections(step, config)
+    return sum(section_words(memory, count, config) for group in sections for memory, count in group.items())
 
 
 def _leaving(step: Step) -> int:

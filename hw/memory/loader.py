@@ -1,15 +1,12 @@
-"""What comes from outside: the program into its memories, pixels into bit-planes of spike memory."""
+"""What comes from outside: the blocks of a program into their memories, pixels into bit-planes of spike memory."""
 
 from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.beats import spikes_layout, write_layout
+from hw.beats import fill_layout, spikes_layout, write_layout
 from hw.config import HardwareConfig
-from hw.program import ADDRESS, DESCRIPTOR_LAYOUT, Memory, memory_shapes
-
-COUNT_BITS = 28
-"""Width of the entry count in a program header; the memory's code is above it."""
+from hw.program import ADDRESS, COUNT_BITS, DESCRIPTOR, DESCRIPTOR_LAYOUT, Memory, entry_words, memory_shapes
 
 
 def item_bits(config: HardwareConfig) -> int:
@@ -17,81 +14,156 @@ def item_bits(config: HardwareConfig) -> int:
     return max(8, config.timesteps)
 
 
-class ProgramLoader(wiring.Component):
-    """Writes a program, a stream of 32-bit words (`hw.program.Program.words`), into the memories.
+def entry_layout(width: int) -> data.StructLayout:
+    """An entry of a memory and the address that it goes to."""
+    return data.StructLayout({"address": ADDRESS, "data": unsigned(width)})
 
-    A header names a memory and a number of entries; the entries follow, each in as many words as it needs, least
-    significant first. Entries go to consecutive addresses from 0. A header with an unknown code loads nothing: its
-    entries are single words, and are dropped.
+
+class BlockLoader(wiring.Component):
+    """Takes the payload of a program apart (`hw.program.Program.sections`) and writes it into the memories.
+
+    All but the descriptors go into rings: entry ``n`` of a memory, counted from the start, goes to address ``n`` modulo
+    its depth, once the entry that was there is not needed any more. While a ring is full, no word is taken; what is
+    behind the loader runs on and frees a group at a time::
+
+        released         written
+        |  in use or to come  |   room   |
+        <------------- depth ------------>
+
+    The parameters of a group are read by the neurons shortly after its last position has left the lanes, so they are
+    freed with the group after it.
 
     Members
     -------
-    words : In(stream of 32 bits)
-    descriptors, params, taps : Out(stream of address and entry, always ready), one a memory
-    rows : Out, rows of weights in external memory
+    start : In(1), begin: all memories are empty
+    words : In(stream of bus words)
+    fill : Out(stream of `hw.beats.fill_layout`, always ready), weights
+    descriptors, params, taps, mixes : Out(stream of address and entry, always ready)
+    described : Out(1), all descriptors are there
+    rows_ready : Out, weight rows that are there since ``start``
+    params_ready : Out, beats of neuron parameters likewise
+    release : In(1), a group is not needed any more: its ``release_rows`` and, one group late, ``release_params``
+    release_taps : In(16), so many beats of taps, and of the parameters that belong to them, are not needed any more
 
-    Latency: none; an entry is written in the cycle of its last word. Throughput: one word a cycle.
+    **Latency**: an entry is written in the cycle of its last word, a weight one cycle later; its row counts from then
+    on. **Throughput**: one word a cycle.
     """
 
     def __init__(self, *, config: HardwareConfig):
-        self.widths = {memory: width for memory, (width, _) in memory_shapes(config).items()}
+        self._config = config
+        shapes = memory_shapes(config)
+        self._entries = {memory: shape for memory, shape in shapes.items() if memory is not Memory.WEIGHTS}
         super().__init__(
             {
-                "words": In(stream.Signature(32)),
-                "rows": Out(ADDRESS),
+                "start": In(1),
+                "words": In(stream.Signature(8 * config.bus_bytes)),
+                "fill": Out(stream.Signature(fill_layout(config), always_ready=True)),
                 **{
-                    memory.name.lower(): Out(
-                        stream.Signature(
-                            data.StructLayout({"address": ADDRESS, "data": unsigned(width)}),
-                            always_ready=True,
-                        )
-                    )
-                    for memory, width in self.widths.items()
+                    memory.name.lower(): Out(stream.Signature(entry_layout(width), always_ready=True))
+                    for memory, (width, _) in self._entries.items()
                 },
+                "described": Out(1),
+                "rows_ready": Out(ADDRESS),
+                "params_ready": Out(DESCRIPTOR["position_params"]),
+                "release": In(1),
+                "release_rows": In(ADDRESS),
+                "release_params": In(DESCRIPTOR["group_params"]),
+                "release_taps": In(DESCRIPTOR["free_taps"]),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        longest = max(-(-width // 32) for width in self.widths.values())
-        entry = Signal(32 * longest)
-        code, left, address = Signal(4), Signal(COUNT_BITS), Signal(ADDRESS)
-        index, count = Signal(range(longest + 1)), Signal(range(longest + 1))
-        # The newest word is on top; an entry of n words fills the upper n.
-        shifted = Cat(entry[32:], self.words.payload)
-        complete = Signal()
+        code, left = Signal(4), Signal(COUNT_BITS)
+        last, full = Signal(), Signal(1 << len(code))
+        taken, complete = Signal(), Signal()
+        counted = {memory: Signal(ADDRESS, name=f"written_{memory.name.lower()}") for memory in Memory}
         m.d.comb += [
-            self.words.ready.eq(1),
-            complete.eq(self.words.valid & (left != 0) & (index == count - 1)),
+            self.words.ready.eq((left == 0) | ~full.bit_select(code, 1)),
+            taken.eq(self.words.valid & self.words.ready & (left != 0)),
+            complete.eq(taken & last),
+            self.params_ready.eq(counted[Memory.PARAMS]),
         ]
-        with m.If(self.words.valid):
-            with m.If(left == 0):
-                m.d.sync += [
-                    code.eq(self.words.payload >> COUNT_BITS),
-                    left.eq(self.words.payload),
-                    address.eq(0),
-                    index.eq(0),
-                ]
-                with m.Switch(self.words.payload >> COUNT_BITS):
-                    for memory, width in self.widths.items():
-                        with m.Case(memory):
-                            m.d.sync += count.eq(-(-width // 32))
-                    with m.Default():
-                        m.d.sync += count.eq(1)
-            with m.Else():
-                m.d.sync += [entry.eq(shifted), index.eq(index + 1)]
+        with m.If(self.words.valid & (left == 0)):
+            m.d.sync += [code.eq(self.words.payload[COUNT_BITS:]), left.eq(self.words.payload)]
         with m.If(complete):
-            m.d.sync += [index.eq(0), left.eq(left - 1), address.eq(address + 1)]
-        with m.If(complete & (code == Memory.ROWS)):
-            m.d.sync += self.rows.eq(self.words.payload)
-        for memory, width in self.widths.items():
+            m.d.sync += left.eq(left - 1)
+            with m.If((code == Memory.DESCRIPTORS) & (left == 1)):
+                m.d.sync += self.described.eq(1)
+        for memory, count in counted.items():
+            with m.If(complete & (code == memory)):
+                m.d.sync += count.eq(count + 1)
+        index = self._count_words(m, code=code, taken=taken, last=last)
+        self._write(m, code=code, taken=taken, complete=complete, index=index, counted=counted)
+        self._keep_room(m, code=code, complete=complete, full=full)
+        m.d.sync += self.rows_ready.eq(counted[Memory.WEIGHTS])
+        with m.If(self.start):
+            m.d.sync += [left.eq(0), self.described.eq(0), self.rows_ready.eq(0)]
+            m.d.sync += [count.eq(0) for count in counted.values()]
+        return m
+
+    def _count_words(self, m, *, code, taken, last):
+        """Return the number of the word within its entry; ``last`` says that the entry ends with it."""
+        sizes = {memory: entry_words(memory, self._config) for memory in Memory}
+        index, size = Signal(range(max(sizes.values()))), Signal(range(max(sizes.values())))
+        with m.Switch(code):
+            for memory, words in sizes.items():
+                with m.Case(memory):
+                    m.d.comb += size.eq(words - 1)
+        m.d.comb += last.eq(index == size)
+        with m.If(taken):
+            m.d.sync += index.eq(Mux(last, 0, index + 1))
+        with m.If(self.start):
+            m.d.sync += index.eq(0)
+        return index
+
+    def _write(self, m, *, code, taken, complete, index, counted):
+        """Gather the words of an entry and write it; words of weights go on at once."""
+        width = 8 * self._config.bus_bytes
+        longest = max(entry_words(memory, self._config) for memory in self._entries)
+        entry = Signal(width * longest, reset_less=True)
+        # The newest word is on top; an entry of n words fills the upper n.
+        gathered = Cat(entry[width:], self.words.payload)
+        with m.If(taken):
+            m.d.sync += entry.eq(gathered)
+        for memory in self._entries:
             port = getattr(self, memory.name.lower())
             m.d.comb += [
                 port.valid.eq(complete & (code == memory)),
-                port.payload.address.eq(address),
-                port.payload.data.eq(shifted[32 * (longest - -(-width // 32)) :]),
+                port.payload.address.eq(counted[memory]),
+                port.payload.data.eq(gathered[width * (longest - entry_words(memory, self._config)) :]),
             ]
-        return m
+        fill = self.fill.payload
+        m.d.sync += [
+            self.fill.valid.eq(taken & (code == Memory.WEIGHTS)),
+            fill.row.eq(counted[Memory.WEIGHTS]),
+            fill.word.eq(index),
+            fill.data.eq(self.words.payload),
+        ]
+
+    def _keep_room(self, m, *, code, complete, full):
+        """Count the entries in every ring.
+
+        A group may be done before its last rows are there, if no position looked at them: then the count is negative.
+        """
+        late = Signal.like(self.release_params)
+        with m.If(self.release):
+            m.d.sync += late.eq(self.release_params)
+        freed = {
+            Memory.WEIGHTS: Mux(self.release, self.release_rows, 0),
+            Memory.PARAMS: Mux(self.release, late, 0),
+            Memory.TAPS: self.release_taps,
+            Memory.MIXES: self.release_taps,
+        }
+        for memory, released in freed.items():
+            depth = memory_shapes(self._config)[memory][1]
+            inside = Signal(range(-depth, depth + 1), name=f"inside_{memory.name.lower()}")
+            m.d.sync += inside.eq(inside + (complete & (code == memory)) - released)
+            m.d.comb += full[memory].eq(inside[-2] & ~inside[-1])
+            with m.If(self.start):
+                m.d.sync += inside.eq(0)
+        with m.If(self.start):
+            m.d.sync += late.eq(0)
 
 
 class PixelLoader(wiring.Component):

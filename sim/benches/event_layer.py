@@ -140,7 +140,9 @@ class EventLayer:
         for target, route in self.routes():
             of_tile = target is self.tile
             params = self.tile_params if of_tile else self.position_params
-            fields = {"target": target, "params": params + route["channel"]} | route
+            # Where there are two kinds of parameters, those of a group take twice its beats.
+            skipped = route["channel"] - route["beat"] if self.position and self.tile else 0
+            fields = {"target": target, "params": params + skipped + route["channel"]} | route
             others = sum(int(value) << offsets[name] for name, value in fields.items())
             values = pack(currents[of_tile][route["address"]], self.config.current_bits)
             records.append(others | values << offsets["currents"])

@@ -12,7 +12,7 @@ import numpy as np
 from cocotb.triggers import FallingEdge, RisingEdge
 from cocotbext.axi import AxiReadBus
 
-from sim.axi_memory import WeightMemory
+from sim.axi_memory import ExternalMemory
 from sim.streams import StreamSource, generator, parameters, start
 
 RECORDS = ("logits", "counters", "trace_spikes", "trace_mixed", "trace_windows", "trace_stream", "trace_mask")
@@ -42,15 +42,6 @@ class Recorder:
         return np.frombuffer(data, "<u4").reshape(-1, size)
 
 
-async def load(dut, words, *, settle):
-    """Send the program, and wait until it is written."""
-    source = StreamSource(dut, "program")
-    source.put(words.tolist())
-    await source.drained()
-    for _ in range(settle):
-        await RisingEdge(dut.clk)
-
-
 @cocotb.test
 async def network(dut):
     """Run one image, and write what the accelerator did."""
@@ -58,20 +49,19 @@ async def network(dut):
     folder = Path(settings["folder"])
     with np.load(folder / "input.npz") as file:
         given = {name: file[name] for name in file.files}
-    dut.start.value, dut.weight_base.value = 0, 0
+    dut.start.value, dut.base.value, dut.words.value = 0, settings["base"], settings["words"]
     stall = settings["stall"]
-    WeightMemory(
+    ExternalMemory(
         AxiReadBus.from_prefix(dut, "bus_"),
         dut.clk,
         dut.rst,
-        contents=given["weights"].tobytes(),
+        contents=given["memory"].tobytes(),
         latency=settings["latency"],
         bandwidth=settings["bandwidth"],
         stall=stall,
         rng=generator("memory"),
     )
     await start(dut)
-    await load(dut, given["program"], settle=settings["settle"])
     pixels = StreamSource(dut, "pixels", stall=stall)
     pixels.put(given["pixels"].tolist())
     recorder, begin, cycles = Recorder(dut), time.perf_counter(), 0

@@ -36,7 +36,7 @@ def sample(*, images: int = 3, in_channels: int = 3, input: Input = Input.PIXELS
         "labels": chosen.labels.tolist(),
         "cycles_per_image": 12_345,
         "cycles_per_second": 250_000.0,
-        "weight_bytes": 40_000,
+        "image_bytes": 40_000,
         "bus_bytes": [40_000] * images,
         "accumulates_per_cycle": 12.5,
         "accumulates_per_cycle_and_lane": 12.5 / 64,

@@ -48,7 +48,7 @@ def result():
         layers=[_layer("conv1", 30_000, 900, 800), _layer("conv2", 40_400, 1100, 1000)],
         lanes=16,
         timesteps=4,
-        weight_bytes=4096,
+        image_bytes=4096,
         bus_bytes=[4096, 4096],
         dense_operations=220_000,
         energy_mj={},

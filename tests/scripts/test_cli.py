@@ -54,8 +54,8 @@ def test_help(command, capsys):
         (["golden", "tiny", "--random"], "random frames are for models with event input, and tiny takes images"),
         (["cosim", "--engine", "spice"], "'spice' is not one of 'native', 'cocotb'"),
         (["cosim", "--query", "none"], "'none' is not one of 'pooled', 'tokens'"),
-        (["cosim", "--bandwidth", "1.5"], "the bandwidth of the memory is a share of the bus"),
-        (["cosim", "--stall", "1"], "less than or equal to 0.99"),
+        (["cosim", "--memory-bandwidth", "0"], "the bandwidth of the memory must be above 0 bytes a cycle"),
+        (["cosim", "--memory-stall", "1"], "less than or equal to 0.99"),
         (["cosim", "--engine", "cocotb", "--trace", "x.vcd"], "only the native engine writes waveforms"),
         (["cosim", "--hw", "huge"], "no hardware configuration 'huge'"),
         (["cosim", "--report", "no/folder.html"], "cannot write no/folder.html"),
@@ -130,7 +130,7 @@ def test_cosim_compares_and_reports(model, tmp_path, capsys):
     assert values["images"] == len(values["predictions"]) == 2
     assert values["labels"] == [5, 6]
     assert all(layer["sops_golden"] == layer["sops_rtl"] for layer in values["layers"])
-    assert values["bus_bytes"] == [values["weight_bytes"]] * 2
+    assert values["bus_bytes"] == [values["image_bytes"]] * 2
     assert "comparison  bit-exact" in out
     assert "in the background" in out
     assert "bit-exact" in report.read_text()

@@ -65,8 +65,9 @@ def test_measured_rates_come_close_to_measured_events(model, tmp_path):
         writer.writerows(
             (layer["name"], layer["firing_rate"]) for layer in layers if not layer["name"].endswith((".mix", "pool"))
         )
-    from_rates = _figures(tmp_path, model, "--rates", path)
-    from_runs = _figures(tmp_path, model, "--images", "4")
+    fast = ("--memory-bandwidth", "8")
+    from_rates = _figures(tmp_path, model, "--rates", path, *fast)
+    from_runs = _figures(tmp_path, model, "--images", "4", *fast)
     # Firing at one step makes firing at another likelier, so independent timesteps give more events.
     assert from_runs["cycles"] < from_rates["cycles"] < 1.3 * from_runs["cycles"]
 
@@ -83,8 +84,8 @@ def test_one_rate_is_for_the_layers_that_the_table_lacks(model, tmp_path):
 
 def test_slow_memory_costs_cycles(model, tmp_path):
     usual = _figures(tmp_path, model)
-    assert _figures(tmp_path, model, "--bandwidth", "0.01")["limit"] == "external"
-    assert _figures(tmp_path, model, "--latency", "5000")["cycles"] > usual["cycles"]
+    assert _figures(tmp_path, model, "--memory-bandwidth", "0.05")["limit"] == "external"
+    assert _figures(tmp_path, model, "--memory-latency", "5000")["cycles"] > usual["cycles"]
 
 
 def test_pooled_queries_save_cycles(tmp_path):
@@ -124,8 +125,8 @@ def test_bad_tables_are_one_line(model, tmp_path, capsys, table, message):
     ("arguments", "message"),
     [
         (["--rate", "2"], "a firing rate is a share from 0 to 1"),
-        (["--bandwidth", "0"], "bandwidth of the memory is a share of the bus"),
-        (["--latency", "-1"], "latency of the memory cannot be negative"),
+        (["--memory-bandwidth", "0"], "bandwidth of the memory must be above 0 bytes a cycle"),
+        (["--memory-latency", "-1"], "latency of the memory cannot be negative"),
         (["--hw", "huge"], "no hardware configuration 'huge'"),
         (["--json", "no/folder.json"], "cannot write no/folder.json"),
         (["--images", "101"], "the data set has 100"),

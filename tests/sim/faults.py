@@ -16,28 +16,37 @@ from hw.config import HardwareConfig
 from hw.memory.spike_memory import SpikeMemory
 from hw.neurons.lif import Neuron
 from hw.neurons.pipeline import hold
-from hw.program import params_layout
+from hw.program import Block, Memory, params_layout
 
 
 def flip_weight(lowered: Lowered, *, layer: str, row: int, lane: int, bit: int) -> Lowered:
     """Invert one bit of a weight of a layer, in a row relative to its first."""
-    weights = lowered.program.weights.copy()
-    weights.view("uint8")[_field(lowered, layer, "weight_base") + row, lane] ^= 1 << bit
-    return replace(lowered, program=replace(lowered.program, weights=weights))
+    for number, block in enumerate(lowered.program.blocks):
+        if block.layer == layer and row < len(block.weights):
+            weights = block.weights.copy()
+            weights.view("uint8")[row, lane] ^= 1 << bit
+            return with_block(lowered, number, replace(block, weights=weights))
+        row -= len(block.weights) if block.layer == layer else 0
+    raise ValueError(f"no row {row} in {layer}")
 
 
-def flip_param(lowered: Lowered, *, layer: str, params: str, channel: int, field: str, bit: int) -> Lowered:
-    """Invert one bit of the bias or threshold of a channel; ``params`` is the descriptor field of its first beat."""
+def flip_param(lowered: Lowered, *, layer: str, memory: Memory, channel: int, field: str, bit: int) -> Lowered:
+    """Invert one bit of the bias or threshold of one of the first channels of a layer, in one of its memories."""
     layout = params_layout(lowered.config)
     beat, slot = divmod(channel, lowered.config.beat_channels)
-    beats = list(lowered.program.params)
-    offset = layout[slot].offset + layout.elem_shape[field].offset
-    beats[_field(lowered, layer, params) + beat] ^= 1 << offset + bit
-    return replace(lowered, program=replace(lowered.program, params=tuple(beats)))
+    blocks = lowered.program.blocks
+    number = next(n for n, block in enumerate(blocks) if block.layer == layer and memory in block.entries)
+    beats = list(blocks[number].entries[memory])
+    beats[beat] ^= 1 << layout[slot].offset + layout.elem_shape[field].offset + bit
+    changed = replace(blocks[number], entries=dict(blocks[number].entries) | {memory: tuple(beats)})
+    return with_block(lowered, number, changed)
 
 
-def _field(lowered: Lowered, layer: str, field: str) -> int:
-    return next(descriptor.fields[field] for descriptor in lowered.program.layers if descriptor.name == layer)
+def with_block(lowered: Lowered, number: int, block: Block) -> Lowered:
+    """Exchange one block of a program."""
+    blocks = list(lowered.program.blocks)
+    blocks[number] = block
+    return replace(lowered, program=replace(lowered.program, blocks=tuple(blocks)))
 
 
 class Fault(IntEnum):

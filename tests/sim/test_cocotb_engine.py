@@ -45,7 +45,7 @@ def compared(config, images, engine):
 def test_both_engines_take_the_same_cycles(config, latency, native):
     frames = random_frames(config, 2).images
     images = frames if config is EVENTS else fit_images(load_bundled().images[:2], channels=3, size=8)
-    native.memory = memory = ExternalMemory(latency=latency)
+    native.memory = memory = ExternalMemory(latency=latency, bandwidth=4)
     with CocotbEngine(config=HARDWARE, memory=memory) as engine:
         interpreted = compared(config, images, engine)
     expected = compared(config, images, native)
@@ -57,7 +57,7 @@ def test_both_engines_take_the_same_cycles(config, latency, native):
 @pytest.mark.parametrize("stall", [0.1, 0.9])
 def test_stalls_change_no_result(stall):
     images = fit_images(load_bundled().images[:1], channels=3, size=8)
-    memory = ExternalMemory(latency=5, bandwidth=0.5)
+    memory = ExternalMemory(latency=5, bandwidth=2)
     with CocotbEngine(config=HARDWARE, memory=memory, stall=stall, seed=4) as engine:
         result = compared(MODEL, images, engine)
     load = result.layers[0]

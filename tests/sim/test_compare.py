@@ -93,7 +93,7 @@ def _records(expected, port, random):
 
 def _counters(lowered, expected):
     rows, shared = [], {}
-    words = len(lowered.program.weights) * 4
+    words = lowered.program.size // lowered.config.bus_bytes
     for number, (layer, wanted) in enumerate(zip(lowered.layers, expected, strict=True)):
         # Of what two layers share, the first one has 5 and the second one the rest.
         values = {Counter.STALLED: 5, Counter.IDLE: 7, Counter.WAITING: 7, Counter.BUS_WORDS: number == 3 and words}
@@ -295,7 +295,7 @@ def test_every_counter_of_an_event_layer_is_compared(counter, case, perfect):
     chosen = (counters[:, 0] == number_of(case, "conv2")) & (counters[:, 1] == counter)
     counters[chosen, 2] += 1
     found = compare(lowered, expected, dataclasses.replace(perfect, counters=counters))
-    layer = "weights" if counter is Counter.BUS_WORDS else "conv2"
+    layer = "program image" if counter is Counter.BUS_WORDS else "conv2"
     assert found
     assert all(mismatch.layer == layer and "counter" in mismatch.what for mismatch in found)
 

@@ -15,6 +15,7 @@ from golden.layers import layers
 from hw.compile.lowering import lower
 from hw.config import HardwareConfig
 from hw.estimate.timelines import ExternalMemory
+from hw.program import Memory
 from sim.cosim import cosim
 from sim.simulate import Simulator
 from tests.sim.faults import Fault, FaultyAccelerator, flip_param, flip_weight
@@ -85,7 +86,7 @@ def test_bit_exact(changes, pooled, simulator):
     model = init_model(dataclasses.replace(SMALL, **changes), seed=2)
     result = compared(model, simulator, count=2, pooled_query=pooled)
     assert [str(mismatch) for mismatch in result.mismatches] == []
-    assert result.bus_bytes == [result.weight_bytes] * 2
+    assert result.bus_bytes == [result.image_bytes] * 2
     for layer in result.layers:
         assert layer.cycles >= layer.ideal_cycles
         if model.config.dwc or layer.kind != "mix":
@@ -119,7 +120,7 @@ def test_a_reset_in_the_middle_of_an_image_leaves_nothing(cycles, small, simulat
 def test_stalls_and_latencies_change_no_result(stall, latency, small, simulator):
     memory = simulator.memory
     simulator.stall(stall)
-    simulator.memory = ExternalMemory(latency=latency, bandwidth=1.0 if stall else 0.3)
+    simulator.memory = ExternalMemory(latency=latency, bandwidth=4.0 if stall else 1.2)
     try:
         result = compared(small, simulator)
     finally:
@@ -135,7 +136,7 @@ def test_a_slow_memory_is_waited_for(small, simulator):
     memory = simulator.memory
     simulator.stall(0.0)
     try:
-        for bandwidth in (1.0, 0.05):
+        for bandwidth in (4.0, 0.2):
             simulator.memory = ExternalMemory(latency=10, bandwidth=bandwidth)
             result = compared(small, simulator)
             waiting = sum(layer.counters.get("WAITING", 0) for layer in result.layers)
@@ -143,9 +144,9 @@ def test_a_slow_memory_is_waited_for(small, simulator):
     finally:
         simulator.stall(STALL)
         simulator.memory = memory
-    (fast, little), (slow, much) = cycles[1.0], cycles[0.05]
+    (fast, little), (slow, much) = cycles[4.0], cycles[0.2]
     # A word takes 20 cycles instead of one, and the bus is what everything waits for.
-    assert slow > result.weight_bytes / HARDWARE.bus_bytes / 0.05
+    assert slow > result.image_bytes / 0.2
     assert much - little > (slow - fast) / 2
 
 
@@ -203,19 +204,19 @@ def test_a_flipped_weight_is_found(layer, row, small, simulator):
 
 
 @pytest.mark.parametrize(
-    ("layer", "params", "field", "bit"),
+    ("layer", "memory", "field", "bit"),
     [
-        ("conv1", "tile_params", "bias", 10),
-        ("conv2", "position_params", "threshold", 7),
-        ("blocks.0.k", "position_params", "threshold", 23),
-        ("blocks.0.k", "mix_params", "bias", 23),
-        ("blocks.0.fc2", "position_params", "bias", 0),
-        ("pool", "position_params", "threshold", 23),
-        ("head", "position_params", "bias", 0),
+        ("conv1", Memory.PARAMS, "bias", 10),
+        ("conv2", Memory.PARAMS, "threshold", 7),
+        ("blocks.0.k", Memory.PARAMS, "threshold", 23),
+        ("blocks.0.k", Memory.MIXES, "bias", 23),
+        ("blocks.0.fc2", Memory.PARAMS, "bias", 0),
+        ("pool", Memory.PARAMS, "threshold", 23),
+        ("head", Memory.PARAMS, "bias", 0),
     ],
 )
-def test_a_flipped_parameter_is_found(layer, params, field, bit, small, simulator):
-    wrong = flip_param(lower(small, HARDWARE), layer=layer, params=params, channel=1, field=field, bit=bit)
+def test_a_flipped_parameter_is_found(layer, memory, field, bit, small, simulator):
+    wrong = flip_param(lower(small, HARDWARE), layer=layer, memory=memory, channel=1, field=field, bit=bit)
     first = compared(small, simulator, lowered=wrong).mismatches[0]
     assert first.mismatch.layer == layer
 

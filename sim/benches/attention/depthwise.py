@@ -23,7 +23,7 @@ P, T, C, GROUP = CONFIG.beat_channels, CONFIG.timesteps, CONFIG.current_bits, CO
 LAYOUT = current_layout(CONFIG)
 MODEL = ModelConfig(name="bench")
 READ_TO_CURRENT = 9
-BASES = {"output_base": 1000, "mix_base": 40, "tap_base": 3, "mix_params": 50}
+BASES = {"output_base": 1000, "mix_base": 40, "tap_base": 3}
 PORTS = ("enable", "group", "busy", "spike_enable", "spike_address", "o__valid", "o__payload", "sops")
 STILL = ("spike_enable", "tap_enable", "mask_enable", "o__valid", "sops")
 LARGEST_ONE = 2 ** (C - 1) - 1 - 9 * 127
@@ -119,7 +119,7 @@ def expected(layer: Layer, pulses: list[int]) -> tuple[dict[int, int], dict[int,
                 if (centre := place - width - 1) >= 0:
                     address = BASES["mix_base"] + layer.offset(number, centre, beat)
                     records[step + index + READ_TO_CURRENT] = (
-                        (Target.MIX, BASES["mix_params"] + beat, address, beat, number),
+                        (Target.MIX, BASES["tap_base"] + beat, address, beat, number),
                         CONFIG.state_depth - GROUP + index if CONFIG.passes > 1 else 0,
                         beat == layer.beats - 1,
                         currents[number][centre][beat],

@@ -3,11 +3,12 @@
 import random
 
 import cocotb
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import ReadOnly, RisingEdge
 
+from hw.beats import fill_layout
 from hw.config import HardwareConfig
-from hw.memory.loader import COUNT_BITS
-from hw.program import DESCRIPTOR_LAYOUT, Memory, memory_shapes
+from hw.memory.loader import entry_layout
+from hw.program import COUNT_BITS, DESCRIPTOR_LAYOUT, Memory, entry_words, memory_shapes
 from sim.benches.probe import Probe
 from sim.streams import StreamSource, generator, pack, parameters, reset, start
 
@@ -15,82 +16,232 @@ CONFIG = HardwareConfig(**parameters())
 P, T, CHUNKS = CONFIG.beat_channels, CONFIG.timesteps, CONFIG.chunks
 ADDRESS_BITS = 24
 WIDTHS = {memory: width for memory, (width, _) in memory_shapes(CONFIG).items()}
-PROGRAM_PORTS = [f"program__{memory.name.lower()}__{signal}" for memory in WIDTHS for signal in ("valid", "payload")]
+ENTRIES = [memory for memory in Memory if memory is not Memory.WEIGHTS]
+BUS = 8 * CONFIG.bus_bytes
 IMAGE_PORTS = [f"image__{name}" for name in ("start", "busy", "write__valid", "write__payload", "pixels__valid")]
 
 
 def idle(dut) -> tuple[StreamSource, StreamSource]:
     """Sources of program words and pixels, all inputs at rest."""
     dut.image__start.value = dut.image__layer.value = 0
+    for name in ("start", "release", "release_rows", "release_params", "release_taps"):
+        getattr(dut, f"program__{name}").value = 0
     return StreamSource(dut, "program__words"), StreamSource(dut, "image__pixels")
 
 
-def random_section(rng: random.Random, code: int) -> tuple[list[int], list[tuple[int, Memory, int]]]:
-    """The words of a section, and the writes they should cause: (word, memory, payload)."""
-    count = rng.choice((0, 1, 2, rng.randrange(12)))
-    words, writes = [code << COUNT_BITS | count], []
-    for address in range(count):
-        width = WIDTHS.get(code, 32)
-        entry = rng.choice((0, 2**width - 1, rng.getrandbits(width)))
-        words += [entry >> 32 * index & 0xFFFFFFFF for index in range(-(-width // 32))]
-        if code in WIDTHS:
-            writes.append((len(words) - 1, Memory(code), address | entry << ADDRESS_BITS))
-    return words, writes
+class Sections:
+    """A payload of random sections: its words, and the writes that they should cause, ``(memory, number, value)``."""
+
+    def __init__(self, rng: random.Random, counts: list[tuple[Memory, int]]):
+        self.words: list[int] = []
+        self.writes: list[tuple[Memory, int, int]] = []
+        written = dict.fromkeys(Memory, 0)
+        for memory, count in counts:
+            self.words.append(memory << COUNT_BITS | count)
+            for _ in range(count):
+                value = rng.choice((0, 2 ** WIDTHS[memory] - 1, rng.getrandbits(WIDTHS[memory])))
+                size = entry_words(memory, CONFIG)
+                self.words += [value >> BUS * word & 2**BUS - 1 for word in range(size)]
+                self.writes.append((memory, written[memory], value))
+                written[memory] += 1
 
 
-def random_program(rng: random.Random, sections: int) -> tuple[list[int], list[tuple[int, Memory, int]]]:
-    """Sections for every code in any order, known or not."""
-    words, writes = [], []
-    for _ in range(sections):
-        code = rng.choice((*Memory, *Memory, len(Memory), 15))
-        more, caused = random_section(rng, code)
-        writes += [(len(words) + word, memory, payload) for word, memory, payload in caused]
-        words += more
-    return words, writes
+def random_sections(rng: random.Random, blocks: int) -> Sections:
+    """Descriptors, then blocks of parameters, taps and weights; some sections are empty."""
+    counts = [(Memory.DESCRIPTORS, rng.randint(1, 20))]
+    for _ in range(blocks):
+        taps = rng.choice((0, 0, rng.randint(1, 4)))
+        counts += [(Memory.PARAMS, rng.randint(0, 5)), (Memory.TAPS, taps), (Memory.MIXES, taps)]
+        counts.append((Memory.WEIGHTS, rng.randint(1, 6)))
+    return Sections(rng, counts)
 
 
-async def check_program(dut, source: StreamSource, words: list[int], writes: list[tuple[int, Memory, int]]):
-    """Load words and compare the writes, each in the cycle of its last word."""
-    probe = Probe(dut, [*PROGRAM_PORTS, "program__words__valid", "program__words__ready"])
-    source.put(words)
+class Memories:
+    """What the loader writes, and the engine that frees groups when it likes.
+
+    Fails when an entry is overwritten that has not been freed.
+    """
+
+    def __init__(self, dut, rng: random.Random):
+        self.dut, self.rng = dut, rng
+        self.eager = 0.1
+        self.forget()
+        cocotb.start_soon(self._watch())
+        cocotb.start_soon(self._free())
+
+    def forget(self) -> None:
+        """Everything is empty."""
+        self.writes: list[tuple[Memory, int, int]] = []
+        self.cycles: list[int] = []
+        self._cycle = 0
+        self._row: list[int] = []
+        self.inside = dict.fromkeys((Memory.PARAMS, Memory.TAPS, Memory.MIXES, Memory.WEIGHTS), 0)
+        self._late = 0
+
+    def _add(self, memory: Memory, address: int, value: int) -> None:
+        number = sum(1 for other, _, _ in self.writes if other is memory)
+        assert address == number
+        self.writes.append((memory, number, value))
+        self.cycles.append(self._cycle)
+        if memory in self.inside:
+            self.inside[memory] += 1
+            assert self.inside[memory] <= memory_shapes(CONFIG)[memory][1], memory
+
+    async def _watch(self) -> None:
+        layouts = {memory: entry_layout(WIDTHS[memory]) for memory in ENTRIES}
+        while True:
+            await ReadOnly()
+            for memory in ENTRIES:
+                port = f"program__{memory.name.lower()}"
+                if getattr(self.dut, f"{port}__valid").value:
+                    entry = layouts[memory].from_bits(int(getattr(self.dut, f"{port}__payload").value))
+                    self._add(memory, entry.address, entry.data)
+            if self.dut.program__fill__valid.value:
+                word = fill_layout(CONFIG).from_bits(int(self.dut.program__fill__payload.value))
+                assert word.word == len(self._row)
+                self._row.append(word.data)
+                if len(self._row) == CONFIG.row_words:
+                    self._add(Memory.WEIGHTS, word.row, sum(part << BUS * n for n, part in enumerate(self._row)))
+                    self._row = []
+            rows = sum(1 for memory, _, _ in self.writes if memory is Memory.WEIGHTS)
+            # A row counts in the cycle of its last word here, or of the next.
+            assert int(self.dut.program__rows_ready.value) in (rows, rows - 1)
+            await RisingEdge(self.dut.clk)
+            self._cycle += 1
+
+    async def _free(self) -> None:
+        while True:
+            await RisingEdge(self.dut.clk)
+            release, rows, params, taps = self.rng.random() < self.eager, 0, 0, 0
+            # What was written in this cycle is not looked at yet.
+            if release:
+                # A group may be freed before all of its rows are there.
+                rows = self.rng.randint(0, max(0, self.inside[Memory.WEIGHTS] + 4))
+                params = self.rng.randint(0, self.inside[Memory.PARAMS] - self._late)
+                self.inside[Memory.WEIGHTS] -= rows
+                self.inside[Memory.PARAMS] -= self._late
+                self._late = params
+            if self.rng.random() < self.eager:
+                taps = self.rng.randint(0, min(self.inside[Memory.TAPS], self.inside[Memory.MIXES]))
+                self.inside[Memory.TAPS] -= taps
+                self.inside[Memory.MIXES] -= taps
+            for name, value in (("release", release), ("release_rows", rows), ("release_params", params)):
+                getattr(self.dut, f"program__{name}").value = int(value)
+            self.dut.program__release_taps.value = taps
+
+
+async def begin_program(dut, memories: Memories) -> None:
+    """Start; returns after the cycle of the start."""
+    dut.program__start.value = 1
+    await RisingEdge(dut.clk)
+    dut.program__start.value = 0
+    memories.forget()
+
+
+async def check_program(dut, source: StreamSource, memories: Memories, sections: Sections) -> None:
+    """Load a payload and compare the writes."""
+    await begin_program(dut, memories)
+    source.put(sections.words)
     await source.drained()
-    probe.stop()
-    assert all(cycle.program__words__ready for cycle in probe.cycles)
-    taken = probe.when("program__words__valid")
-    if not source.stall:
-        assert taken == list(range(taken[0], taken[0] + len(words)))
-    seen = []
-    for number, cycle in enumerate(probe.cycles):
-        for memory in WIDTHS:
-            if getattr(cycle, f"program__{memory.name.lower()}__valid"):
-                seen.append((number, memory, getattr(cycle, f"program__{memory.name.lower()}__payload")))
-    assert seen == [(taken[word], memory, payload) for word, memory, payload in writes]
+    for _ in range(2):
+        await RisingEdge(dut.clk)
+    by_memory = [
+        [write for write in writes if write[0] is memory]
+        for writes in (memories.writes, sections.writes)
+        for memory in Memory
+    ]
+    assert by_memory[: len(Memory)] == by_memory[len(Memory) :]
+    assert dut.program__described.value
+    assert int(dut.program__params_ready.value) == len(by_memory[Memory.PARAMS])
+    assert int(dut.program__rows_ready.value) == len(by_memory[Memory.WEIGHTS])
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=5, timeout_unit="ms")
 async def random_programs(dut):
-    """Sections of all memories, empty ones, unknown ones, with and without gaps, one right after the other."""
+    """Payloads much larger than the rings, with and without gaps, freed slowly or fast, one right after the other."""
     source, _ = idle(dut)
-    await start(dut)
     rng = generator("programs")
-    for stall in (0.0, 0.5):
-        source.stall = stall
-        for _ in range(8):
-            await check_program(dut, source, *random_program(rng, rng.randint(1, 12)))
+    await start(dut)
+    memories = Memories(dut, generator("free"))
+    for stall, eager in ((0.0, 0.1), (0.5, 0.1), (0.0, 0.7)):
+        source.stall, memories.eager = stall, eager
+        for blocks in (1, 3, 20):
+            await check_program(dut, source, memories, random_sections(rng, blocks))
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def full_rings_stop_the_stream(dut):
+    """Of every memory as many entries are taken as it has room for; the next ones when some are freed."""
+    source, _ = idle(dut)
+    rng = generator("full")
+    await start(dut)
+    memories = Memories(dut, generator("free"))
+    for memory in memories.inside:
+        depth = memory_shapes(CONFIG)[memory][1]
+        sections = Sections(rng, [(Memory.DESCRIPTORS, 1), (memory, 2 * depth)])
+        memories.eager = 0.0
+        await begin_program(dut, memories)
+        source.put(sections.words)
+        for _ in range(2 * len(sections.words)):
+            await RisingEdge(dut.clk)
+        assert memories.inside[memory] == depth
+        # The taps and the parameters that belong to them are freed together.
+        if memory in (Memory.TAPS, Memory.MIXES):
+            memories.inside |= {Memory.TAPS: depth, Memory.MIXES: depth}
+        memories.eager = 0.5
+        while source.queue:
+            if memory in (Memory.TAPS, Memory.MIXES):
+                memories.inside |= dict.fromkeys((Memory.TAPS, Memory.MIXES), memories.inside[memory])
+            await RisingEdge(dut.clk)
+        memories.eager = 0.0
+        for _ in range(3):
+            await RisingEdge(dut.clk)
+        assert memories.writes == sections.writes
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def reset_in_an_entry(dut):
-    """A reset between any two words of a section makes the next word a header."""
+async def throughput(dut):
+    """A word a cycle; an entry is written in the cycle of its last word, a row one later."""
     source, _ = idle(dut)
     await start(dut)
+    memories = Memories(dut, generator("free"))
+    memories.eager = 0.0
+    counts = [(Memory.DESCRIPTORS, 5), (Memory.PARAMS, 3), (Memory.TAPS, 2), (Memory.MIXES, 2), (Memory.WEIGHTS, 7)]
+    sections = Sections(generator("throughput"), counts)
+    probe = Probe(dut, ["program__words__valid", "program__words__ready"])
+    await check_program(dut, source, memories, sections)
+    probe.stop()
+    taken = [n for n, cycle in enumerate(probe.cycles) if cycle.program__words__valid and cycle.program__words__ready]
+    assert taken == list(range(taken[0], taken[0] + len(sections.words)))
+    ends, word = [], -1
+    for memory, count in counts:
+        word += 1
+        for _ in range(count):
+            word += entry_words(memory, CONFIG)
+            ends.append(word + (memory is Memory.WEIGHTS))
+    assert [cycle - memories.cycles[0] for cycle in memories.cycles] == [end - ends[0] for end in ends]
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def reset_in_a_section(dut):
+    """After a reset between any two words of a payload, the next one is loaded as ever."""
+    source, _ = idle(dut)
     rng = generator("reset")
-    words = [Memory.TAPS << COUNT_BITS | 2, *([0xFFFFFFFF] * (2 * -(-WIDTHS[Memory.TAPS] // 32)))]
-    for count in range(1, len(words)):
-        source.put(words[:count])
-        await source.drained()
-        await reset(dut)
-        await check_program(dut, source, *random_program(rng, 2))
+    await start(dut)
+    memories = Memories(dut, generator("free"))
+    source.stop()
+    for age in range(1, 60, 2):
+        source = StreamSource(dut, "program__words")
+        await begin_program(dut, memories)
+        source.put(random_sections(rng, 3).words)
+        for _ in range(age):
+            await RisingEdge(dut.clk)
+        source.stop()
+        await reset(dut, 1)
+        memories.forget()
+        source = StreamSource(dut, "program__words")
+        await check_program(dut, source, memories, random_sections(rng, 2))
+        source.stop()
 
 
 def planes(item: int, layer: dict[str, int]) -> list[int]:

@@ -14,10 +14,10 @@ from golden.integer import IntegerModel
 from hw.compile.allocate import allocate, map_beats
 from hw.compile.limits import check_fields
 from hw.compile.lowering import loop_counts, loop_steps, lower
-from hw.compile.pack import neuron_beats, tap_beats, weight_rows
+from hw.compile.pack import block_sections, neuron_beats, tap_beats, weight_rows
 from hw.compile.schedule import Neurons, schedule
 from hw.config import HARDWARE, HardwareConfig
-from hw.program import LEVELS, Kind, Layer, Target, params_layout, taps_layout
+from hw.program import LEVELS, Kind, Layer, Memory, Target, params_layout, taps_layout
 
 HARDWARE_CONFIG = HardwareConfig(
     name="test", lanes=16, bus_bytes=4, word_channels=16, weight_depth=512, spike_depth=4096
@@ -83,13 +83,47 @@ def test_memory_is_used_again(model):
     assert end < sum(map_beats(spikes, HARDWARE_CONFIG) for spikes in maps) / 2
 
 
-def test_groups_of_weights_follow_each_other_in_the_order_of_execution(lowered):
-    row = 0
+def test_blocks_follow_each_other_in_the_order_of_execution(lowered):
+    blocks, counts = list(lowered.program.blocks), dict.fromkeys(Memory, 0)
     for layer in lowered.program.layers:
-        if "weight_rows" in layer.fields:
-            assert layer.fields["weight_base"] == row
-            row += layer.fields["weight_rows"] * (layer.fields["last_group"] + 1)
-    assert row == len(lowered.program.weights)
+        fields = layer.fields
+        for memory, base in ((Memory.WEIGHTS, "weight_base"), (Memory.PARAMS, "position_params")):
+            assert fields[base] == counts[memory], layer.name
+        if fields.get("mixed"):
+            assert fields["tap_base"] == counts[Memory.TAPS] == counts[Memory.MIXES]
+        for group in range(fields.get("last_group", 0) + 1 if layer.name != "load" else 0):
+            block = blocks.pop(0)
+            assert (block.layer, block.group) == (layer.name, group)
+            assert len(block.weights) == fields.get("weight_rows", 0)
+            counts[Memory.WEIGHTS] += len(block.weights)
+            for memory, values in block.entries.items():
+                counts[memory] += len(values)
+            if len(block.weights):
+                assert len(block.entries[Memory.PARAMS]) == fields["group_params"]
+    assert not blocks
+    assert counts[Memory.WEIGHTS] == lowered.program.rows
+
+
+def test_the_size_of_blocks_is_known_before_they_are_packed(model, lowered):
+    sizes = [size for step in schedule(model, lowered.config) for size in block_sections(step, lowered.config)]
+    packed = [
+        {memory: len(values) for memory, values in block.entries.items()}
+        | ({Memory.WEIGHTS: len(block.weights)} if len(block.weights) else {})
+        for block in lowered.program.blocks
+    ]
+    assert sizes == packed
+
+
+def test_taps_are_freed_by_the_layer_that_reads_what_is_mixed(lowered):
+    kept = 0
+    for layer in lowered.program.layers:
+        if layer.fields.get("mixed"):
+            assert kept == 0
+            kept = layer.fields["output_beats"]
+        if layer.fields.get("awaits_mix"):
+            assert layer.fields["free_taps"] == kept
+            kept = 0
+    assert kept == 0
 
 
 def test_the_query_reads_window_sums_or_tokens(model):

@@ -53,8 +53,7 @@ def test_nothing_is_waited_for_without_weights():
     ("changes", "message"),
     [
         ({"latency": -1}, "latency of the memory cannot be negative, but is -1"),
-        ({"bandwidth": 0}, "above 0 and at most 1, not 0"),
-        ({"bandwidth": 1.5}, "above 0 and at most 1, not 1.5"),
+        ({"bandwidth": 0}, "bandwidth of the memory must be above 0 bytes a cycle, not 0"),
     ],
 )
 def test_impossible_memories(changes, message):
@@ -86,3 +85,8 @@ def test_passes_of_a_beat_keep_their_distance():
     for mixing in (close, far):
         mixing.add(visits=8, passes=2, width=2, beats=4)
     assert far.missing(0) * 4 == close.missing(0) * 10
+
+
+@pytest.mark.parametrize(("bandwidth", "bus_bytes", "words"), [(2, 8, 0.25), (8, 8, 1), (100, 4, 1)])
+def test_a_memory_is_no_faster_than_its_bus(bandwidth, bus_bytes, words):
+    assert ExternalMemory(bandwidth=bandwidth).words(bus_bytes) == words
