@@ -149,17 +149,33 @@ class HardwareConfig:
         return -(-8 // self.timesteps)
 
 
+_PAPER = {
+    "weight_depth": 4096,  # the 3,456 rows of a group of conv5
+    "spike_depth": 4864,
+    "stream_depth": 6144,
+    "param_depth": 256,
+}
+"""Memories for ``4-384`` and 32x32 pixels."""
+
 HARDWARE = {
     config.name: config
     for config in (
-        HardwareConfig(name="default"),
-        HardwareConfig(name="narrow", lanes=32, bus_bytes=4),
-        HardwareConfig(name="wide", lanes=128, bus_bytes=16),
-        HardwareConfig(name="events", passes=4, state_depth=2048, spike_depth=65536, stream_depth=65536),
         HardwareConfig(name="small", lanes=16, bus_bytes=4, word_channels=16, spike_depth=4096, fifo_depth=8),
+        HardwareConfig(name="narrow", lanes=32, bus_bytes=4),
+        HardwareConfig(name="default", weight_depth=2048, spike_depth=4096, stream_depth=2048, param_depth=256),
+        HardwareConfig(name="wide", lanes=128, bus_bytes=16),
+        HardwareConfig(name="paper-32", lanes=32, **_PAPER),
+        HardwareConfig(name="paper", **_PAPER),
+        HardwareConfig(name="paper-128", lanes=128, bus_bytes=16, **_PAPER | {"param_depth": 512}),
+        HardwareConfig(
+            name="events", passes=4, weight_depth=4096, state_depth=2048, spike_depth=65536, stream_depth=65536
+        ),
     )
 }
 """The named hardware configurations."""
+
+AUTOMATIC = ("default", "paper", "events")
+"""Those of 64 lanes, the smallest first: a model runs on the first that it fits, unless the user names another."""
 
 
 def load_hardware(name: str) -> HardwareConfig:

@@ -22,7 +22,6 @@ from hw.estimate.costs import Estimate
 from hw.estimate.cycles import estimate
 from hw.estimate.timelines import ExternalMemory
 from scripts.cosim import DEFAULT_MEMORY, Bandwidth, Latency
-from scripts.estimate import HardwareName
 from scripts.inputs import DataFolder, JsonFile, NamedModel, load_images, resolve_model
 from scripts.outputs import ensure_writable, write_json
 from scripts.resume import ResultsFile, run_points
@@ -41,7 +40,9 @@ BUS_SHARE = 8
 
 def bench(
     models: Annotated[list[str] | None, typer.Argument(metavar="MODEL...", help="Networks, as for cosim.")] = None,
-    hardware: HardwareName = "default",
+    hardware: Annotated[
+        str, typer.Option("--hw", metavar="CONFIG", help="Hardware whose sizes are varied: a name or a TOML file.")
+    ] = "default",
     lanes: Annotated[
         str, typer.Option(metavar="N,N,..", help="Lanes; the weight bus grows with them.")
     ] = "32,64,128,256",

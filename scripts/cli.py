@@ -11,6 +11,7 @@ from scripts.cosim import cosim
 from scripts.estimate import estimate
 from scripts.golden import golden
 from scripts.init import init
+from scripts.lower import lower_model
 from scripts.train import train
 
 USAGE = 2
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 for command in (bench, cosim, estimate, golden, init, train):
     app.command()(command)
+app.command("lower")(lower_model)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

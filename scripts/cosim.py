@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from golden.errors import SaformerError
-from hw.compile.image import pack_image
+from hw.compile.choose import choose_hardware
+from hw.compile.image import matching_image, pack_image
 from hw.compile.lowering import Lowered, lower
-from hw.config import load_hardware
+from hw.config import AUTOMATIC, HARDWARE
 from hw.estimate.timelines import ExternalMemory
 from scripts.conventions import layer_millijoules
 from scripts.inputs import DataFolder, JsonFile, ModelName, NamedModel, RandomFrames, load_images, resolve_model
@@ -27,6 +28,15 @@ DIFFERENT = 1
 
 DEFAULT_MEMORY = ExternalMemory()
 
+HardwareOption = Annotated[
+    str | None,
+    typer.Option(
+        "--hw",
+        metavar="CONFIG",
+        help=f"Sizes of the accelerator: {', '.join(HARDWARE)}, or a TOML file; without it the first of "
+        f"{', '.join(AUTOMATIC)} that the model fits.",
+    ),
+]
 Latency = Annotated[
     int,
     typer.Option("--memory-latency", metavar="N", help="External memory: cycles from a request to its first word."),
@@ -68,14 +78,11 @@ def cosim(
     first: Annotated[int, typer.Option(metavar="I", min=0, help="Number of the first image.")] = 0,
     data: DataFolder = None,
     random: RandomFrames = False,
-    hardware: Annotated[
-        str,
-        typer.Option(
-            "--hw",
-            metavar="CONFIG",
-            help="Sizes of the accelerator: default, narrow, wide, small, events, or a TOML file.",
-        ),
-    ] = "default",
+    hardware: HardwareOption = None,
+    image: Annotated[
+        Path | None,
+        typer.Option("--image", metavar="FILE", help="Run this program image instead of lowering the model."),
+    ] = None,
     engine: Annotated[
         EngineName | None,
         typer.Option(help="Simulate as a native library (by default, unless the network is very small) or in cocotb."),
@@ -111,9 +118,11 @@ def cosim(
     """
     ensure_writable(json, report, trace)
     memory = ExternalMemory(latency=latency, bandwidth=bandwidth)
-    named, config, pooled = resolve_model(model), load_hardware(hardware), query is Query.POOLED
+    named, pooled = resolve_model(model), query is Query.POOLED
+    config = choose_hardware(named.model, hardware, pooled_query=pooled)
     chosen = load_images(named.model.config, data, first=first, count=images, random=random)
     lowered = lower(named.model, config, pooled_query=pooled)
+    content = pack_image(lowered) if image is None else matching_image(image, lowered)
     with (
         ProgressBar(lowered=lowered, images=images) as bar,
         _engine(engine, lowered, memory=memory, stall=stall, trace=trace) as runner,
@@ -125,6 +134,7 @@ def cosim(
             config=config,
             engine=runner,
             lowered=lowered,
+            image=content,
             pooled_query=pooled,
             progress=bar.show,
         )
@@ -138,10 +148,10 @@ def cosim(
             named=named,
             hardware=config,
             trace=result.first,
-            hashes={"model, SHA-256": named.digest, "program, SHA-256": _digest(lowered)},
+            hashes={"model, SHA-256": named.digest, "program image, SHA-256": hashlib.sha256(content).hexdigest()},
         )
         write_text(report, render(source))
-    _print(named, figures)
+    _print(named, config.name, figures)
     if report is not None:
         console().print(f"report      {report}")
     if not figures["bit_exact"]:
@@ -163,12 +173,7 @@ def _engine(
     return CocotbEngine(config=lowered.config, memory=memory, stall=stall)
 
 
-def _digest(lowered: Lowered) -> str:
-    """Return the SHA-256 of a program's image."""
-    return hashlib.sha256(pack_image(lowered)).hexdigest()
-
-
-def _print(named: NamedModel, figures: dict) -> None:
+def _print(named: NamedModel, hardware: str, figures: dict) -> None:
     """Print the layers, the mismatches if there are any, and the summary."""
     out, count, layers = console(), figures["images"], figures["layers"]
     energy = layer_millijoules(named.model.config, figures)
@@ -192,17 +197,18 @@ def _print(named: NamedModel, figures: dict) -> None:
         out.print(f"mismatch    {mismatch}", soft_wrap=True)
     if len(mismatches) > SHOWN:
         out.print(f"            and {len(mismatches) - SHOWN} more")
-    for line in summary(named, figures):
+    for line in summary(named, hardware, figures):
         out.print(line, soft_wrap=True)
 
 
-def summary(named: NamedModel, figures: dict) -> list[str]:
+def summary(named: NamedModel, hardware: str, figures: dict) -> list[str]:
     """Return the last lines of the output: what was compared, and what came out."""
     energy, count = figures["energy_mj"], figures["images"]
     verdict = "bit-exact" if figures["bit_exact"] else f"NOT equal: {len(figures['mismatches'])} differences"
     fetched = sum(figures["bus_bytes"]) / count
     return [
         f"model       {named.name}; counts, cycles and energy are per image",
+        f"hardware    {hardware}",
         f"comparison  {verdict}: spikes, residual stream, logits and counters of {integer(count)} images",
         f"accuracy    {recognised(figures['accuracy'])} on these images" + ("" if named.trained else " (untrained)"),
         f"cycles      {integer(figures['cycles_per_image'])} per image; "

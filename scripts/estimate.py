@@ -11,15 +11,16 @@ from torch import Tensor
 
 from golden.errors import SaformerError
 from golden.integer import run
+from hw.compile.choose import choose_hardware
 from hw.compile.lowering import lower
 from hw.compile.memories import memory_bits
 from hw.compile.schedule import Step
-from hw.config import HardwareConfig, load_hardware
+from hw.config import HardwareConfig
 from hw.estimate.activity import Activity, Rate, expect, measure
 from hw.estimate.costs import Estimate, LayerEstimate
 from hw.estimate.cycles import estimate as estimate_cycles
 from hw.estimate.timelines import ExternalMemory
-from scripts.cosim import DEFAULT_MEMORY, Bandwidth, Latency, Query
+from scripts.cosim import DEFAULT_MEMORY, Bandwidth, HardwareOption, Latency, Query
 from scripts.inputs import DataFolder, JsonFile, ModelName, NamedModel, RandomFrames, load_images, resolve_model
 from scripts.outputs import ensure_writable, write_json
 from scripts.tables import console, integer, percent, table
@@ -43,19 +44,10 @@ LOST = {
 }
 """What lost cycles are called in print."""
 
-HardwareName = Annotated[
-    str,
-    typer.Option(
-        "--hw",
-        metavar="CONFIG",
-        help="Sizes of the accelerator: default, narrow, wide, small, events, or a TOML file.",
-    ),
-]
-
 
 def estimate(
     model: ModelName = "tiny",
-    hardware: HardwareName = "default",
+    hardware: HardwareOption = None,
     rates: Annotated[
         Path | None,
         typer.Option(
@@ -86,8 +78,9 @@ def estimate(
     ensure_writable(json)
     memory = ExternalMemory(latency=latency, bandwidth=bandwidth)
     table_of_rates = read_rates(rates, rate) if rates is not None or rate is not None else None
-    named, config = resolve_model(model), load_hardware(hardware)
-    steps = [layer.step for layer in lower(named.model, config, pooled_query=query is Query.POOLED).layers]
+    named, pooled = resolve_model(model), query is Query.POOLED
+    config = choose_hardware(named.model, hardware, pooled_query=pooled)
+    steps = [layer.step for layer in lower(named.model, config, pooled_query=pooled).layers]
     if table_of_rates is None:
         chosen = load_images(named.model.config, data, first=first, count=images, random=random).images
         activities = [golden_activity(named, steps, image, config) for image in chosen.split(1)]

@@ -57,9 +57,10 @@ class CocotbEngine:
         """Mean speed of the simulation so far, without starting and loading."""
         return self._cycles / self._seconds if self._seconds else 0.0
 
-    def load(self, lowered: Lowered) -> None:
-        """Take a program."""
+    def load(self, lowered: Lowered, *, image: bytes | None = None) -> None:
+        """Take a program, as its image or as one that is given. Raises SaformerError for an image that is not whole."""
         self._lowered = lowered
+        self._placed = place_image(lowered, image)
 
     def run(self, image: np.ndarray, *, progress: Callable[[int, int], object] | None = None) -> HardwareRun:
         """Run the loaded program on one image, uint8 [C, H, W], or frames [T, C, H, W].
@@ -85,7 +86,7 @@ class CocotbEngine:
 
     def _simulate(self, folder: Path, image: np.ndarray, limit: int) -> dict[str, np.ndarray]:
         """Run the bench, and return what it wrote."""
-        placed, items = place_image(self._lowered), input_items(self._lowered, image)
+        placed, items = self._placed, input_items(self._lowered, image)
         np.savez(folder / "input.npz", memory=placed.contents, pixels=items)
         settings = {
             "folder": str(folder),

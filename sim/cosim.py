@@ -42,6 +42,7 @@ def cosim(
     config: HardwareConfig,
     engine: Engine | None = None,
     lowered: Lowered | None = None,
+    image: bytes | None = None,
     pooled_query: bool = True,
     progress: Callable[[Position], object] | None = None,
 ) -> CosimResult:
@@ -49,7 +50,8 @@ def cosim(
     compare everything.
 
     ``engine`` is what runs it, by default a `Simulator` made for this call; ``lowered`` the program if it is not the
-    model's own (a fault), ``pooled_query`` how it computes queries; ``progress`` is called now and then.
+    model's own (a fault), ``image`` the bytes of its image if they are not those of the program; ``pooled_query`` how
+    it computes queries; ``progress`` is called now and then.
 
     Raises SaformerError: no images, images of the wrong shape, or a model that does not fit the hardware.
     """
@@ -58,7 +60,7 @@ def cosim(
     lowered = lower(model, config, pooled_query=pooled_query) if lowered is None else lowered
     first = run(model, images[:1])
     with nullcontext(engine) if engine else Simulator(config=config) as runner:
-        runner.load(lowered)
+        runner.load(lowered, image=image)
         return _cosim(model, lowered, runner, images, labels, first, pooled_query, progress)
 
 

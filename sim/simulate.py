@@ -43,8 +43,8 @@ class Engine(Protocol):
     def cycles_per_second(self) -> float:
         """Mean speed so far."""
 
-    def load(self, lowered: Lowered) -> None:
-        """Take a program."""
+    def load(self, lowered: Lowered, *, image: bytes | None = None) -> None:
+        """Take a program, as its image or as one that is given."""
 
     def run(self, image: np.ndarray, *, progress: Callable[[int, int], object] | None = None) -> HardwareRun:
         """Run the loaded program on an image; ``progress`` is called with the cycles so far and the layer's number."""
@@ -104,10 +104,13 @@ class Simulator:
         self.native.stall("pixels", probability)
         self.native.stall("bus", probability)
 
-    def load(self, lowered: Lowered) -> None:
-        """Write a program image into external memory, and tell the accelerator where it is."""
+    def load(self, lowered: Lowered, *, image: bytes | None = None) -> None:
+        """Write a program image, that of the program if none is given, into external memory.
+
+        Raises SaformerError for an image that is not whole.
+        """
         self.lowered = lowered
-        placed = place_image(lowered)
+        placed = place_image(lowered, image)
         bandwidth = self.memory.words(lowered.config.bus_bytes)
         self.native.memory("bus", placed.contents, latency=self.memory.latency, bandwidth=bandwidth)
         self.native.set("base", placed.base)
@@ -140,14 +143,14 @@ class PlacedImage:
     words: int
 
 
-def place_image(lowered: Lowered) -> PlacedImage:
-    """Write and read the image of a program, and put it into external memory."""
-    content = pack_image(lowered)
-    image = unpack_image(content, "the image")
+def place_image(lowered: Lowered, content: bytes | None) -> PlacedImage:
+    """Put a program image, that of ``lowered`` if there is none, into external memory."""
+    content = pack_image(lowered) if content is None else content
+    unpacked = unpack_image(content, "the image")
     return PlacedImage(
         contents=np.frombuffer(bytes(IMAGE_ADDRESS) + content, np.uint8),
-        base=IMAGE_ADDRESS + image.offset,
-        words=len(image.payload) // lowered.config.bus_bytes,
+        base=IMAGE_ADDRESS + unpacked.offset,
+        words=len(unpacked.payload) // lowered.config.bus_bytes,
     )
 
 

@@ -66,13 +66,17 @@ def write_image(path: Path, lowered: Lowered) -> Image:
     return unpack_image(content, str(path))
 
 
-def read_image(path: Path) -> Image:
-    """Read an image. Raises SaformerError for a file that cannot be read or is not a whole, unaltered image."""
+def matching_image(path: Path, lowered: Lowered) -> bytes:
+    """Read an image that was made for a model and hardware like this.
+
+    Raises SaformerError for a file that cannot be read, is not a whole, unaltered image, or is for something else.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise SaformerError(f"cannot read {path} ({error.strerror}): name a file that `saformer lower` wrote") from None
-    return unpack_image(content, str(path))
+    check_image(unpack_image(content, str(path)), lowered, str(path))
+    return content
 
 
 def unpack_image(content: bytes, name: str) -> Image:

@@ -32,7 +32,7 @@ def error_of(capsys, *arguments):
     return captured.err
 
 
-@pytest.mark.parametrize("command", [(), ("cosim",), ("golden",), ("init",), ("train",)])
+@pytest.mark.parametrize("command", [(), ("cosim",), ("golden",), ("init",), ("lower",), ("train",)])
 def test_help(command, capsys):
     assert main([*command, "--help"]) == 0
     assert "Usage: saformer" in capsys.readouterr().out
@@ -55,6 +55,11 @@ def test_help(command, capsys):
         (["cosim", "--engine", "spice"], "'spice' is not one of 'native', 'cocotb'"),
         (["cosim", "--query", "none"], "'none' is not one of 'pooled', 'tokens'"),
         (["cosim", "--memory-bandwidth", "0"], "the bandwidth of the memory must be above 0 bytes a cycle"),
+        (["cosim", "--image", "no.img"], "cannot read no.img (No such file or directory): name a file"),
+        (["cosim", "--image", "events.toml"], "events.toml is not a program image: write it again with"),
+        (["lower"], "nothing to do: name a file with --out, or ask for a listing with --dump"),
+        (["lower", "tiny", "--out", "no/folder.img"], "cannot write no/folder.img"),
+        (["lower", "4-384", "--hw", "default", "--dump"], "rows of weight buffer for a group of output channels"),
         (["cosim", "--memory-stall", "1"], "less than or equal to 0.99"),
         (["cosim", "--engine", "cocotb", "--trace", "x.vcd"], "only the native engine writes waveforms"),
         (["cosim", "--hw", "huge"], "no hardware configuration 'huge'"),
@@ -134,3 +139,24 @@ def test_cosim_compares_and_reports(model, tmp_path, capsys):
     assert "comparison  bit-exact" in out
     assert "in the background" in out
     assert "bit-exact" in report.read_text()
+
+
+def test_lower_writes_the_image_that_cosim_runs(model, tmp_path, capsys):
+    path = tmp_path / "small.img"
+    assert main(["lower", str(model), "--hw", "small", "--out", str(path), "--dump"]) == 0
+    out = capsys.readouterr().out
+    assert "blocks.0.k" in out
+    assert "descriptors" in out
+    assert "weight_rows=" in out
+    assert f"wrote {path}" in out.replace("\n", "")
+    run = ["cosim", str(model), "--hw", "small", "--engine", "native", "--image", str(path)]
+    assert main(run) == 0
+    assert "bit-exact" in capsys.readouterr().out
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 1
+    path.write_bytes(content)
+    assert "has been altered, its SHA-256 is another one" in error_of(capsys, *run)
+    path.write_bytes(content[:-100])
+    assert "bytes, not the" in error_of(capsys, *run)
+    assert main(["lower", str(model), "--hw", "narrow", "--out", str(path)]) == 0
+    assert "for other hardware (name is narrow, not small)" in error_of(capsys, *run)

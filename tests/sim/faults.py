@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, connect, flipped
 from hw.accelerator import Accelerator
 from hw.compile.lowering import Lowered
 from hw.config import HardwareConfig
+from hw.memory.reader import BurstReader
 from hw.memory.spike_memory import SpikeMemory
 from hw.neurons.lif import Neuron
 from hw.neurons.pipeline import hold
@@ -55,6 +56,8 @@ class Fault(IntEnum):
     NONE = 0
     SPIKE_MEMORY = 1
     ROUNDING = 2
+    DROPPED_WORD = 3
+    REPEATED_WORD = 4
 
 
 class FlippedMemory(wiring.Component):
@@ -74,6 +77,37 @@ class FlippedMemory(wiring.Component):
         wrong = Signal()
         m.d.sync += wrong.eq(self.enable & (self.address == self.WORD) & (self.fault == Fault.SPIKE_MEMORY))
         m.d.comb += self.data.as_value().eq(self.inner.data.as_value() ^ wrong)
+        return m
+
+
+class UnreliableReader(wiring.Component):
+    """A reader that loses one word of the program, or gives it twice."""
+
+    WORD = 1500
+
+    def __init__(self, *, config: HardwareConfig, fault: Signal):
+        self.inner = BurstReader(config=config)
+        self.fault = fault
+        super().__init__(self.inner.signature)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.inner = inner = self.inner
+        _pass_through(m, self, inner, without=("o",))
+        number, repeated = Signal(24), Signal()
+        here = (number == self.WORD) & inner.o.valid
+        drop, repeat = here & (self.fault == Fault.DROPPED_WORD), here & (self.fault == Fault.REPEATED_WORD)
+        m.d.comb += [
+            self.o.payload.eq(inner.o.payload),
+            self.o.valid.eq(inner.o.valid & ~drop),
+            inner.o.ready.eq((self.o.ready & (~repeat | repeated)) | drop),
+        ]
+        with m.If(repeat & self.o.ready):
+            m.d.sync += repeated.eq(1)
+        with m.If(inner.o.valid & inner.o.ready):
+            m.d.sync += number.eq(number + 1)
+        with m.If(self.start):
+            m.d.sync += [number.eq(0), repeated.eq(0)]
         return m
 
 
@@ -103,7 +137,7 @@ class FaultyAccelerator(wiring.Component):
 
     def __init__(self, *, config: HardwareConfig):
         self.inner = Accelerator(config=config)
-        super().__init__({**self.inner.signature.members, "fault": In(2)})
+        super().__init__({**self.inner.signature.members, "fault": In(3)})
 
     def elaborate(self, platform):
         m = Module()
@@ -116,7 +150,12 @@ class FaultyAccelerator(wiring.Component):
         """While the design is converted: its parts are the faulty ones."""
         memory = partial(FlippedMemory, fault=self.fault)
         neuron = partial(TruncatingNeuron, fault=self.fault)
-        with patch("hw.accelerator.SpikeMemory", memory), patch("hw.neurons.lif.Neuron", neuron):
+        reader = partial(UnreliableReader, fault=self.fault)
+        with (
+            patch("hw.accelerator.SpikeMemory", memory),
+            patch("hw.accelerator.BurstReader", reader),
+            patch("hw.neurons.lif.Neuron", neuron),
+        ):
             yield
 
 

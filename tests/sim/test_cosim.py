@@ -18,7 +18,7 @@ from hw.estimate.timelines import ExternalMemory
 from hw.program import Memory
 from sim.cosim import cosim
 from sim.simulate import Simulator
-from tests.sim.faults import Fault, FaultyAccelerator, flip_param, flip_weight
+from tests.sim.faults import Fault, FaultyAccelerator, flip_param, flip_weight, with_block
 
 HARDWARE = HardwareConfig(
     name="test",
@@ -116,7 +116,7 @@ def test_a_reset_in_the_middle_of_an_image_leaves_nothing(cycles, small, simulat
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.1, 0.5, 0.9])
-@pytest.mark.parametrize("latency", [0, 100])
+@pytest.mark.parametrize("latency", [0, 200])
 def test_stalls_and_latencies_change_no_result(stall, latency, small, simulator):
     memory = simulator.memory
     simulator.stall(stall)
@@ -230,6 +230,47 @@ def test_a_fault_in_the_design_is_found(fault, layer, small, simulator):
         simulator.native.set("fault", Fault.NONE)
     assert not result.bit_exact
     assert result.to_json()["mismatches"][0].startswith(f"image 0, {layer}: spikes at position (")
+
+
+def differs(model, simulator, **choices):
+    """Whether a run shows that something is wrong: in what it computes, or because it does not end."""
+    try:
+        return not compared(model, simulator, **choices).bit_exact
+    except SaformerError as error:
+        simulator.native.reset()
+        return "the simulation gave up" in str(error)
+
+
+@pytest.mark.parametrize(
+    "places",
+    [[("blocks.0.fc1", 0), ("blocks.0.fc1", 1)], [("blocks.0.q", 0), ("blocks.0.proj", 0)]],
+    ids=["two groups", "two layers"],
+)
+def test_a_swapped_block_is_found(places, small, simulator):
+    lowered = lower(small, HARDWARE)
+    numbers = [[(block.layer, block.group) for block in lowered.program.blocks].index(place) for place in places]
+    one, other = (lowered.program.blocks[number] for number in numbers)
+    assert one.weights.shape == other.weights.shape
+    swapped = with_block(with_block(lowered, numbers[0], other), numbers[1], one)
+    assert differs(small, simulator, lowered=swapped)
+
+
+@pytest.mark.parametrize("fault", [Fault.DROPPED_WORD, Fault.REPEATED_WORD])
+def test_a_word_that_is_lost_or_comes_twice_is_found(fault, small, simulator):
+    simulator.native.set("fault", fault)
+    try:
+        assert differs(small, simulator)
+    finally:
+        simulator.native.set("fault", Fault.NONE)
+        simulator.native.reset()
+    assert compared(small, simulator).bit_exact
+
+
+def test_two_programs_in_turns(small, simulator):
+    """Another model needs no other simulator, and leaves nothing behind."""
+    other = init_model(dataclasses.replace(SMALL, dim=32, depth=2), seed=6)
+    for model in (small, other, small):
+        assert compared(model, simulator).bit_exact
 
 
 def test_images_without_labels(small, simulator):
