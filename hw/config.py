@@ -164,9 +164,9 @@ HARDWARE = {
         HardwareConfig(name="narrow", lanes=32, bus_bytes=4),
         HardwareConfig(name="default", weight_depth=2048, spike_depth=4096, stream_depth=2048, param_depth=256),
         HardwareConfig(name="wide", lanes=128, bus_bytes=16),
-        HardwareConfig(name="paper-32", lanes=32, **_PAPER),
-        HardwareConfig(name="paper", **_PAPER),
-        HardwareConfig(name="paper-128", lanes=128, bus_bytes=16, **_PAPER | {"param_depth": 512}),
+        HardwareConfig(name="paper-32", lanes=32, program_depth=512, **_PAPER),
+        HardwareConfig(name="paper", bus_bytes=16, program_depth=256, **_PAPER),
+        HardwareConfig(name="paper-128", lanes=128, bus_bytes=32, program_depth=256, **_PAPER | {"param_depth": 512}),
         HardwareConfig(
             name="events", passes=4, weight_depth=4096, state_depth=2048, spike_depth=65536, stream_depth=65536
         ),
