@@ -90,7 +90,7 @@ def test_beats_of_groups_and_words():
 
 
 def test_named_configurations():
-    assert set(HARDWARE) == {"default", "narrow", "wide", "events", "small"}
+    assert set(HARDWARE) == {"small", "narrow", "default", "wide", "paper-32", "paper", "paper-128", "events"}
     for name, config in HARDWARE.items():
         assert load_hardware(name) is config
         assert config.name == name
@@ -105,8 +105,8 @@ def test_file_gives_the_fields_it_names(tmp_path):
 
 
 def test_unknown_configuration(tmp_path):
-    message = "no hardware configuration 'huge': use one of default, narrow, wide, events, small, or a TOML file"
-    with pytest.raises(SaformerError, match=f"^{message}$"):
+    message = f"no hardware configuration 'huge': use one of {', '.join(HARDWARE)}, or a TOML file"
+    with pytest.raises(SaformerError, match=f"^{re.escape(message)}$"):
         load_hardware("huge")
     with pytest.raises(SaformerError, match=r"^no hardware configuration"):
         load_hardware(str(tmp_path))
