@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from golden.errors import SaformerError
-from hw.compile.choose import choose_hardware
+from hw.compile.choose import lower_for
 from hw.compile.image import matching_image, pack_image
-from hw.compile.lowering import Lowered, lower
+from hw.compile.lowering import Lowered
 from hw.config import AUTOMATIC, HARDWARE
 from hw.estimate.timelines import ExternalMemory
 from scripts.conventions import layer_millijoules
@@ -119,9 +119,9 @@ def cosim(
     ensure_writable(json, report, trace)
     memory = ExternalMemory(latency=latency, bandwidth=bandwidth)
     named, pooled = resolve_model(model), query is Query.POOLED
-    config = choose_hardware(named.model, hardware, pooled_query=pooled)
+    lowered = lower_for(named.model, hardware, pooled_query=pooled)
+    config = lowered.config
     chosen = load_images(named.model.config, data, first=first, count=images, random=random)
-    lowered = lower(named.model, config, pooled_query=pooled)
     content = pack_image(lowered) if image is None else matching_image(image, lowered)
     with (
         ProgressBar(lowered=lowered, images=images) as bar,

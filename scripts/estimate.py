@@ -11,8 +11,7 @@ from torch import Tensor
 
 from golden.errors import SaformerError
 from golden.integer import run
-from hw.compile.choose import choose_hardware
-from hw.compile.lowering import lower
+from hw.compile.choose import lower_for
 from hw.compile.memories import memory_bits
 from hw.compile.schedule import Step
 from hw.config import HardwareConfig
@@ -78,9 +77,9 @@ def estimate(
     ensure_writable(json)
     memory = ExternalMemory(latency=latency, bandwidth=bandwidth)
     table_of_rates = read_rates(rates, rate) if rates is not None or rate is not None else None
-    named, pooled = resolve_model(model), query is Query.POOLED
-    config = choose_hardware(named.model, hardware, pooled_query=pooled)
-    steps = [layer.step for layer in lower(named.model, config, pooled_query=pooled).layers]
+    named = resolve_model(model)
+    lowered = lower_for(named.model, hardware, pooled_query=query is Query.POOLED)
+    config, steps = lowered.config, [layer.step for layer in lowered.layers]
     if table_of_rates is None:
         chosen = load_images(named.model.config, data, first=first, count=images, random=random).images
         activities = [golden_activity(named, steps, image, config) for image in chosen.split(1)]

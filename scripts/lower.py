@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from golden.errors import SaformerError
-from hw.compile.choose import choose_hardware
+from hw.compile.choose import lower_for
 from hw.compile.image import write_image
-from hw.compile.lowering import Lowered, lower
+from hw.compile.lowering import Lowered
 from hw.program import Kind, Program
 from scripts.cosim import HardwareOption, Query
 from scripts.inputs import ModelName, resolve_model
@@ -30,16 +30,14 @@ def lower_model(
         raise SaformerError("nothing to do: name a file with --out, or ask for a listing with --dump")
     ensure_writable(out)
     named = resolve_model(model)
-    pooled = query is Query.POOLED
-    config = choose_hardware(named.model, hardware, pooled_query=pooled)
-    lowered = lower(named.model, config, pooled_query=pooled)
+    lowered = lower_for(named.model, hardware, pooled_query=query is Query.POOLED)
     if dump:
         _dump(lowered)
     if out is not None:
         image = write_image(out, lowered)
         console().print(
-            f"wrote {out}: {named.name} for hardware {config.name}, {integer(len(image.payload))} bytes of program "
-            f"behind {integer(image.offset)} of header, SHA-256 {image.digest[:16]}"
+            f"wrote {out}: {named.name} for hardware {image.hardware.name}, {integer(len(image.payload))} bytes of "
+            f"program behind {integer(image.offset)} of header, SHA-256 {image.digest[:16]}"
         )
 
 

@@ -13,7 +13,7 @@ from cocotbext.axi import AxiRamRead, AxiReadBus
 from sim.streams import CLOCK_NS
 
 
-class ExternalMemory(AxiRamRead):
+class AxiMemory(AxiRamRead):
     """`cocotbext.axi.AxiRamRead` whose bursts wait for the latency of a memory, all at the same time.
 
     Parameters

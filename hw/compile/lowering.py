@@ -7,7 +7,7 @@ from golden.config import ModelConfig
 from golden.integer import IntegerModel
 from hw.compile.allocate import allocate, channel_beats, map_beats, spike_words
 from hw.compile.limits import check_fields, check_memories, check_model, check_step, memory_needs
-from hw.compile.pack import layer_blocks
+from hw.compile.pack import group_rows, layer_blocks
 from hw.compile.schedule import Step, schedule
 from hw.config import HardwareConfig
 from hw.program import LEVELS, Block, Kind, Layer, Memory, Program, Target, descriptor_words
@@ -116,13 +116,6 @@ def _live_params(program: Program) -> int:
 def _power_of_two(value: int) -> int:
     """The smallest power of two that is not below a value."""
     return 1 << (value - 1).bit_length()
-
-
-def group_rows(step: Step, config: HardwareConfig) -> int:
-    """Rows of weights of one group of output channels; 0 without weights."""
-    if step.weights is None:
-        return 0
-    return step.kernel**2 * channel_beats(step.reads.channels, config) * config.beat_channels
 
 
 def _fields(layer: LoweredLayer, blocks: _Blocks, model: ModelConfig) -> dict[str, int]:

@@ -39,12 +39,12 @@ def block_sections(step: Step, config: HardwareConfig) -> list[dict[Memory, int]
     beats = channel_beats(step.outputs, config)
     if step.weights is None:
         return [{Memory.PARAMS: kinds * beats}] if kinds else []
-    rows = step.kernel**2 * channel_beats(step.reads.channels, config) * config.beat_channels
     sections = []
     for first in range(0, beats, config.group_beats):
         taps = min(config.group_beats, beats - first) if step.mix else 0
         counts = {Memory.PARAMS: kinds * config.group_beats, Memory.TAPS: taps, Memory.MIXES: taps}
-        sections.append({memory: count for memory, count in counts.items() if count} | {Memory.WEIGHTS: rows})
+        counts[Memory.WEIGHTS] = group_rows(step, config)
+        sections.append({memory: count for memory, count in counts.items() if count})
     return sections
 
 
@@ -56,6 +56,13 @@ def _block(step: Step, group: int, entries: dict[Memory, tuple[int, ...]], weigh
 
 def _padded(beats: Sequence[int], size: int) -> list[int]:
     return [*beats, *[0] * (size - len(beats))]
+
+
+def group_rows(step: Step, config: HardwareConfig) -> int:
+    """Rows of weights of one group of output channels; 0 without weights."""
+    if step.weights is None:
+        return 0
+    return step.kernel**2 * channel_beats(step.reads.channels, config) * config.beat_channels
 
 
 def weight_rows(weights: np.ndarray, config: HardwareConfig) -> np.ndarray:

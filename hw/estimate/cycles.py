@@ -12,8 +12,7 @@ import numpy as np
 
 from hw.compile.allocate import channel_beats, map_beats
 from hw.compile.limits import STREAM_TARGETS
-from hw.compile.lowering import group_rows
-from hw.compile.pack import block_sections
+from hw.compile.pack import block_sections, group_rows
 from hw.compile.schedule import Step
 from hw.config import HardwareConfig
 from hw.counters import Counter

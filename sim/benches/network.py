@@ -12,7 +12,7 @@ import numpy as np
 from cocotb.triggers import FallingEdge, RisingEdge
 from cocotbext.axi import AxiReadBus
 
-from sim.axi_memory import ExternalMemory
+from sim.axi_memory import AxiMemory
 from sim.streams import StreamSource, generator, parameters, start
 
 RECORDS = ("logits", "counters", "trace_spikes", "trace_mixed", "trace_windows", "trace_stream", "trace_mask")
@@ -51,7 +51,7 @@ async def network(dut):
         given = {name: file[name] for name in file.files}
     dut.start.value, dut.base.value, dut.words.value = 0, settings["base"], settings["words"]
     stall = settings["stall"]
-    ExternalMemory(
+    AxiMemory(
         AxiReadBus.from_prefix(dut, "bus_"),
         dut.clk,
         dut.rst,

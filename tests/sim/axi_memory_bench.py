@@ -4,7 +4,7 @@ import cocotb
 from cocotb.triggers import ClockCycles, FallingEdge
 from cocotbext.axi import AxiReadBus
 
-from sim.axi_memory import ExternalMemory
+from sim.axi_memory import AxiMemory
 from sim.streams import generator, parameters, start
 
 
@@ -30,7 +30,7 @@ async def run(dut, *, bursts, cycles):
     bus = AxiReadBus.from_prefix(dut, "bus")
     settings = {name: values[name] for name in ("latency", "bandwidth", "stall")}
     dut.count.value = 0
-    ExternalMemory(bus, dut.clk, dut.rst, contents=contents(), rng=generator("memory"), **settings)
+    AxiMemory(bus, dut.clk, dut.rst, contents=contents(), rng=generator("memory"), **settings)
     await start(dut)
     await ClockCycles(dut.clk, 5)
     dut.count.value = bursts

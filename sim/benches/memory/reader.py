@@ -9,7 +9,7 @@ from cocotbext.axi import AxiReadBus, AxiResp
 
 from hw.config import HardwareConfig
 from hw.memory.reader import PAGE_BYTES
-from sim.axi_memory import ExternalMemory
+from sim.axi_memory import AxiMemory
 from sim.benches.probe import Probe
 from sim.streams import StreamSink, generator, monitor, parameters, start
 
@@ -43,7 +43,7 @@ class Bench:
         self.dut, self.rng = dut, generator("regions")
         self.contents = self.rng.randbytes(SIZE)
         dut.start.value = dut.base.value = dut.words.value = 0
-        self.memory = ExternalMemory(
+        self.memory = AxiMemory(
             AxiReadBus.from_prefix(dut, "bus_"),
             dut.clk,
             dut.rst,

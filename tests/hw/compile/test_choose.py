@@ -7,7 +7,7 @@ import pytest
 from golden.calibrate import init_model
 from golden.config import CONFIGS, ModelConfig
 from golden.errors import SaformerError
-from hw.compile.choose import choose_hardware
+from hw.compile.choose import lower_for
 from hw.compile.lowering import lower
 from hw.compile.memories import memory_bits
 from hw.config import AUTOMATIC, HARDWARE
@@ -25,17 +25,17 @@ SMALL = ModelConfig(name="small", dim=16, depth=1, image_size=16)
     ids=["small", "wide", "sixteen timesteps"],
 )
 def test_the_smallest_that_the_model_fits(changes, name):
-    assert choose_hardware(init_model(dataclasses.replace(SMALL, **changes), seed=0), None).name == name
+    assert lower_for(init_model(dataclasses.replace(SMALL, **changes), seed=0), None).config.name == name
 
 
 def test_a_named_one_is_taken():
-    assert choose_hardware(init_model(SMALL, seed=0), "wide") == HARDWARE["wide"]
+    assert lower_for(init_model(SMALL, seed=0), "wide").config == HARDWARE["wide"]
 
 
 def test_a_model_that_fits_none_is_told_why():
     model = init_model(dataclasses.replace(SMALL, reset="soft"), seed=0)
     with pytest.raises(SaformerError, match="reset = hard only"):
-        lower(model, choose_hardware(model, None))
+        lower_for(model, None)
 
 
 def test_the_automatic_ones_grow():
@@ -45,7 +45,9 @@ def test_the_automatic_ones_grow():
 
 @pytest.mark.parametrize("name", ["paper-32", "paper", "paper-128"])
 def test_the_network_of_the_paper_fits(name):
-    lower(init_model(dataclasses.replace(CONFIGS["4-384"], depth=1), seed=0), HARDWARE[name])
+    lowered = lower(init_model(dataclasses.replace(CONFIGS["4-384"], depth=1), seed=0), HARDWARE[name])
+    # conv5: nine taps of 384 channels.
+    assert max(len(block.weights) for block in lowered.program.blocks) == 3456
 
 
 def test_the_narrow_one_of_the_paper_fits_a_chip():
