@@ -12,6 +12,7 @@ from scripts.estimate import estimate
 from scripts.golden import golden
 from scripts.init import init
 from scripts.lower import lower_model
+from scripts.synth import synth
 from scripts.train import train
 
 USAGE = 2
@@ -24,7 +25,7 @@ app = typer.Typer(
     help="A spiking transformer from PyTorch to bit-exact RTL: train it, run its integer model, run it on the "
     "simulated accelerator and compare the two.",
 )
-for command in (bench, cosim, estimate, golden, init, train):
+for command in (bench, cosim, estimate, golden, init, synth, train):
     app.command()(command)
 app.command("lower")(lower_model)
 

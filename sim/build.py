@@ -11,7 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from golden.errors import SaformerError
-from sim.toolchain import cache_dir, compile_model, verilate, verilator_root
+from hw.synth.tools import cache_dir
+from sim.toolchain import compile_model, verilate, verilator_root
 
 WAIVERS = Path(__file__).with_name("waivers.vlt")
 

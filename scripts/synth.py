@@ -1,0 +1,170 @@
+"""``saformer synth``: what the accelerator takes on a device, and how fast it is there."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from hw.accelerator import Accelerator
+from hw.config import HardwareConfig, load_hardware
+from hw.synth.devices import Device, find_device
+from hw.synth.figures import SHARED, WHOLE, by_component, clock, critical_path, limit, misplaced
+from hw.synth.flow import TOP, Netlist, hierarchy, memory_depths, place_and_route, synthesise
+from hw.synth.harness import Harness
+from hw.synth.rtlil import to_rtlil
+from scripts.inputs import JsonFile
+from scripts.outputs import ensure_writable, write_json
+from scripts.tables import console, integer, percent, table
+
+OBSERVERS = ("trace_",)
+"""Ports that only a simulation looks at: on a device they are not connected."""
+
+SPLIT = "engine"
+"""The component that is shown part by part."""
+
+WORKERS = 2
+"""Tools that run side by side."""
+
+RESOURCES = {"lut": "LUT", "ff": "FF", "block": "block RAM", "single_port": "single-port RAM"}
+"""What the resources are called in print."""
+
+
+def synth(
+    hardware: Annotated[
+        str, typer.Option("--hw", metavar="CONFIG", help="Hardware configuration: a name, or a TOML file.")
+    ] = "default",
+    device: Annotated[str, typer.Option(metavar="NAME", help="Device, such as lfe5u-85f, up5k or gw2a-18.")] = (
+        "lfe5u-85f"
+    ),
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Place and route with the seeds 1 to N.")] = 1,
+    freq: Annotated[float, typer.Option(metavar="MHZ", min=1, help="Clock that placement and routing aim at.")] = 100.0,
+    route: Annotated[
+        bool, typer.Option("--route/--no-route", help="Place and route, or stop at the netlist: quicker, no clock.")
+    ] = True,
+    json: JsonFile = None,
+) -> None:
+    """Synthesise the accelerator alone, place and route it, and say what it takes and how fast it is.
+
+    LUT, flip-flops and block RAM are those of the netlist, in total and of every component synthesised alone; what the
+    whole saves or adds is a line of its own. Finished steps are cached.
+    """
+    ensure_writable(json)
+    config, target = load_hardware(hardware), find_device(device)
+    with _Progress() as progress:
+        design, root = design_rtlil(config, target)
+        parts = components(design, root)
+        netlists = _synthesise(design, target, parts, progress)
+        figures = summarise(config, target, netlists, memory_depths(design, TOP))
+        if route:
+            routed = _route(netlists[WHOLE], target, seeds, freq, progress)
+            worst = min(routed, key=lambda report: clock([report])["worst"])
+            figures |= {"megahertz": clock(routed), "critical_path": asdict(critical_path(worst))}
+            figures |= {"path": str(critical_path(worst)), "seeds": seeds, "freq": freq}
+    if json is not None:
+        write_json(json, figures)
+    _print(figures, target)
+
+
+def design_rtlil(config: HardwareConfig, device: Device) -> tuple[str, str]:
+    """Return the RTLIL of what is placed on a device, and the module of the accelerator in it."""
+    accelerator = Accelerator(config=config)
+    if device.out_of_context:
+        return to_rtlil(accelerator, without=OBSERVERS), TOP
+    return to_rtlil(Harness(design=accelerator, without=OBSERVERS)), f"{TOP}.design"
+
+
+def components(design: str, root: str) -> dict[str, str]:
+    """Return the modules that are synthesised one by one, by the name of the component."""
+    inside = hierarchy(design)
+    found = {}
+    for name, module in inside[root].items():
+        if name == SPLIT:
+            found |= {f"{name}.{_plain(part)}": inner for part, inner in inside[module].items()}
+        else:
+            found[_plain(name)] = module
+    return found
+
+
+def _plain(instance: str) -> str:
+    """Return the name of an instance without the number that tells equal names apart."""
+    return re.sub(r"\$\d+$", "", instance)
+
+
+class _Progress(Progress):
+    """A bar on the standard error for every step, gone at the end; nothing where that is no terminal."""
+
+    def __init__(self):
+        out = console(error=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        super().__init__(*columns, console=out, transient=True, disable=not out.is_terminal)
+
+
+def _synthesise(design: str, device: Device, parts: dict[str, str], progress: Progress) -> dict[str, Netlist]:
+    """Synthesise the whole and every component; return the netlists by name."""
+    modules = {WHOLE: TOP} | parts
+    task = progress.add_task(f"synthesis of {len(modules)} designs", total=len(modules))
+
+    def one(name: str) -> Netlist:
+        netlist = synthesise(design, device, top=modules[name])
+        progress.advance(task)
+        return netlist
+
+    with ThreadPoolExecutor(WORKERS) as executor:
+        return dict(zip(modules, executor.map(one, modules), strict=True))
+
+
+def _route(netlist: Netlist, device: Device, seeds: int, freq: float, progress: Progress) -> list[dict]:
+    """Place and route with every seed; return the reports."""
+    task = progress.add_task(f"place and route, {seeds} seeds", total=seeds)
+
+    def one(seed: int) -> dict:
+        report = place_and_route(netlist, device, seed=seed, megahertz=freq)
+        progress.advance(task)
+        return report
+
+    with ThreadPoolExecutor(WORKERS) as executor:
+        return list(executor.map(one, range(1, seeds + 1)))
+
+
+def summarise(config: HardwareConfig, device: Device, netlists: dict[str, Netlist], depths: dict[str, int]) -> dict:
+    """Return the figures of `saformer synth` that the netlists have."""
+    whole = netlists[WHOLE]
+    usage = by_component(whole, {name: part for name, part in netlists.items() if name != WHOLE}, device)
+    resource, share = limit(usage[WHOLE], device)
+    return {
+        "hardware": asdict(config),
+        "device": device.name,
+        "total": usage[WHOLE],
+        "capacity": dict(device.capacity),
+        "components": {name: part for name, part in usage.items() if name != WHOLE},
+        "limit": {"resource": resource, "share": share},
+        "memories": whole.memories,
+        "misplaced": misplaced(whole, depths),
+    }
+
+
+def _print(figures: dict, device: Device) -> None:
+    """Print the components, the whole, and what limits it."""
+    out, total = console(), figures["total"]
+    kinds = list(device.capacity)
+    rows = sorted(
+        ((name, part) for name, part in figures["components"].items() if name != SHARED),
+        key=lambda row: -row[1]["lut"],
+    )
+    lines = [*rows, (SHARED, figures["components"][SHARED]), (WHOLE, total), (device.name, figures["capacity"])]
+    cells = [(name, *(integer(part[kind]) for kind in kinds)) for name, part in lines]
+    out.print(table(("component", *(RESOURCES[kind] for kind in kinds)), cells))
+    resource, share = figures["limit"]["resource"], figures["limit"]["share"]
+    out.print(f"limit     {RESOURCES[resource]}: {percent(share)} of the device")
+    for name, reason in figures["misplaced"].items():
+        out.print(f"memory    {name}: {reason}")
+    if "megahertz" in figures:
+        achieved = figures["megahertz"]
+        out.print(
+            f"clock     {achieved['median']:.1f} MHz in the median of {figures['seeds']} seeds, "
+            f"{achieved['worst']:.1f} MHz in the worst"
+        )
+        out.print(f"path      {figures['path']}")
