@@ -25,7 +25,10 @@ from hw.program import ADDRESS, DESCRIPTOR, Kind, Memory, Target, memory_shapes
 from hw.sequencer import Sequencer
 
 OWED_BITS = 16
-"""Width of the count of bus words that arrive between two layers."""
+"""Width of the count of bus words that are not in a counter yet: those that arrive between two layers."""
+
+SETTLED_BITS = 4
+"""Width of the number of them that is counted in a cycle."""
 
 
 def traced(payload: data.Layout) -> stream.Signature:
@@ -301,13 +304,14 @@ class Accelerator(wiring.Component):
         widths = {counter: engine.tally[counter.name].shape().width for counter in TALLIED} | {
             Counter.HITS: len(units.attention.hits),
             Counter.SATURATIONS: len(units.neurons.saturations),
-            Counter.BUS_WORDS: OWED_BITS,
+            Counter.BUS_WORDS: SETTLED_BITS,
             Counter.MIX_SOPS: len(mix.sops),
         }
         m.submodules.counters = bank = CounterBank(widths=widths)
         # Words arrive between layers too; the next layer counts them.
-        owed = Signal(OWED_BITS)
-        m.d.sync += owed.eq(Mux(sequencer.running, 0, owed) + units.reader.arrived)
+        owed, settled = Signal(OWED_BITS), Signal(SETTLED_BITS)
+        m.d.comb += settled.eq(Mux(owed[SETTLED_BITS:].any(), 2**SETTLED_BITS - 1, owed))
+        m.d.sync += owed.eq(owed + units.reader.arrived - Mux(sequencer.running, settled, 0))
         tally = {counter: engine.tally[counter.name] for counter in TALLIED}
         events = sequencer.layer.kind == Kind.EVENT
         tally[Counter.IDLE] = tally[Counter.IDLE] & events
@@ -322,14 +326,15 @@ class Accelerator(wiring.Component):
             Counter.HITS: units.attention.hits,
             Counter.SATURATIONS: units.neurons.saturations,
             Counter.WAITING: tally[Counter.IDLE] & engine.waiting,
-            Counter.BUS_WORDS: owed,
+            Counter.BUS_WORDS: settled,
             Counter.MIX_SOPS: mix.sops,
             Counter.MIX_READS: mix.spike_enable,
             Counter.MIX_WRITES: written & mixed,
         }
         for counter, increment in increments.items():
-            m.d.comb += bank.increments[counter.name].eq(Mux(sequencer.running, increment, 0))
+            m.d.comb += bank.increments[counter.name].eq(increment)
         m.d.comb += [
+            bank.enable.eq(sequencer.running),
             bank.clear.eq(sequencer.begin),
             bank.report.eq(sequencer.report),
             bank.layer.eq(sequencer.number),

@@ -105,8 +105,8 @@ class HardwareConfig:
         if self.lanes > 1024 or self.lanes % 4:
             raise SaformerError(f"hardware: lanes must be a multiple of 4 and at most 1024, not {self.lanes}")
         for name in ("beat_channels", "weight_depth", "param_depth", "tap_depth", "bus_bytes"):
-            if (value := getattr(self, name)) < 2 or value & (value - 1):
-                raise SaformerError(f"hardware: {name} must be a power of two and at least 2, not {value}")
+            if (value := getattr(self, name)) & (value - 1):
+                raise SaformerError(f"hardware: {name} must be a power of two, not {value}")
         if self.lanes % self.bus_bytes:
             raise SaformerError(f"hardware: lanes ({self.lanes}) must be a multiple of bus_bytes ({self.bus_bytes})")
         if not 4 <= self.bus_bytes <= 32:
@@ -149,26 +149,48 @@ class HardwareConfig:
         return -(-8 // self.timesteps)
 
 
-_PAPER = {
+_BEAT = {"beat_channels": 1, "word_channels": 16, "param_depth": 1024, "tap_depth": 512, "channel_depth": 512}
+"""Beats of one channel: positions last longer than a group has channels, and a wider drain would wait for them."""
+
+_PAPER = _BEAT | {
+    "acc_bits": 17,
+    "current_bits": 22,
     "weight_depth": 4096,  # the 3,456 rows of a group of conv5
-    "spike_depth": 4864,
-    "stream_depth": 6144,
-    "param_depth": 256,
+    "spike_depth": 9728,
+    "stream_depth": 24576,
+    "query_depth": 8192,
 }
-"""Memories for ``4-384`` and 32x32 pixels."""
+"""Memories and widths for ``4-384`` and 32x32 pixels."""
 
 HARDWARE = {
     config.name: config
     for config in (
         HardwareConfig(name="small", lanes=16, bus_bytes=4, word_channels=16, spike_depth=4096, fifo_depth=8),
-        HardwareConfig(name="narrow", lanes=32, bus_bytes=4),
-        HardwareConfig(name="default", weight_depth=2048, spike_depth=4096, stream_depth=2048, param_depth=256),
+        HardwareConfig(name="narrow", lanes=32, bus_bytes=4, beat_channels=2, query_depth=4096),
+        HardwareConfig(
+            name="default",
+            acc_bits=16,
+            current_bits=22,
+            weight_depth=2048,
+            spike_depth=8192,
+            stream_depth=8192,
+            query_depth=8192,
+            **_BEAT,
+        ),
         HardwareConfig(name="wide", lanes=128, bus_bytes=16),
         HardwareConfig(name="paper-32", lanes=32, program_depth=512, **_PAPER),
         HardwareConfig(name="paper", bus_bytes=16, program_depth=256, **_PAPER),
-        HardwareConfig(name="paper-128", lanes=128, bus_bytes=32, program_depth=256, **_PAPER | {"param_depth": 512}),
+        HardwareConfig(name="paper-128", lanes=128, bus_bytes=32, program_depth=256, **_PAPER),
         HardwareConfig(
-            name="events", passes=4, weight_depth=4096, state_depth=2048, spike_depth=65536, stream_depth=65536
+            name="events",
+            passes=4,
+            acc_bits=17,
+            weight_depth=4096,
+            state_depth=8192,
+            spike_depth=131072,
+            stream_depth=262144,
+            query_depth=16384,
+            **_BEAT,
         ),
     )
 }

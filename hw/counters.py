@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import IntEnum
 
-from amaranth import Array, Module, Mux, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -54,6 +54,7 @@ class CounterBank(wiring.Component):
     Members
     -------
     increments : In, what every counter gains in this cycle, by its name
+    enable : In(1), count in this cycle
     clear : In(1), begin a layer
     report : In(1), send the values; what happens from this cycle to the end of ``busy`` is not counted
     layer : In(8), the layer's number, for the report
@@ -74,6 +75,7 @@ class CounterBank(wiring.Component):
         super().__init__(
             {
                 "increments": In(data.StructLayout({counter.name: self._widths[counter] for counter in Counter})),
+                "enable": In(1),
                 "clear": In(1),
                 "report": In(1),
                 "layer": In(8),
@@ -90,37 +92,40 @@ class CounterBank(wiring.Component):
         turn = Signal(range(count))
         written = Signal(count)  # totals of this layer; the others are 0
         last = turn == count - 1
+        # The turn once more, one bit a counter: an AND-OR takes less than a wide multiplexer.
+        mine = Signal(count, init=1)
         total = Signal(VALUE_BITS)
-        stored = Mux(written.bit_select(turn, 1), read.data, 0)
+        stored = Mux((written & mine).any(), read.data, 0)
         m.d.comb += [
             read.addr.eq(turn),
             write.addr.eq(turn),
             write.en.eq(1),
             write.data.eq(total),
-            total.eq(stored + self._gather(m, turn)),
+            total.eq(stored + self._gather(m, mine)),
             self.values.valid.eq(self.busy),
             self.values.payload.layer.eq(self.layer),
             self.values.payload.index.eq(turn),
             self.values.payload.value.eq(total),
         ]
-        m.d.sync += [turn.eq(Mux(last, 0, turn + 1)), written.bit_select(turn, 1).eq(~self.busy)]
+        m.d.sync += [turn.eq(Mux(last, 0, turn + 1)), mine.eq(mine.rotate_left(1))]
+        m.d.sync += written.eq(Mux(self.busy, written & ~mine, written | mine))
         with m.If(self.report & ~self.busy):
-            m.d.sync += [self.busy.eq(1), turn.eq(0)]
+            m.d.sync += [self.busy.eq(1), turn.eq(0), mine.eq(1)]
         with m.Elif(last):
             m.d.sync += self.busy.eq(0)
         with m.If(self.clear):
             m.d.sync += written.eq(0)
         return m
 
-    def _gather(self, m, turn):
+    def _gather(self, m, mine):
         """Add up the increments between two turns of each counter; return what the counter at its turn has gathered."""
-        counting = ~self.report & ~self.busy
-        gathered = []
+        counting = self.enable & ~self.report & ~self.busy
+        gathered = 0
         for counter, width in self._widths.items():
             register = Signal(width + len(Counter).bit_length(), name=f"gathered_{counter.name.lower()}")
-            gathered.append(register)
-            kept = Mux(turn == counter, 0, register)
+            kept = Mux(mine[counter], 0, register)
+            gathered |= Mux(mine[counter], register, 0)
             m.d.sync += register.eq(kept + Mux(counting, self.increments[counter.name], 0))
             with m.If(self.clear):
                 m.d.sync += register.eq(0)
-        return Array(gathered)[turn]
+        return gathered

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.beats import routed_layout, spikes_layout, write_layout
 from hw.config import HardwareConfig
+from hw.memory.memory import block_memory, read_block
 from hw.neurons.pipeline import hold
 from hw.program import ADDRESS, DESCRIPTOR
 
@@ -67,7 +68,7 @@ class QueryPool(wiring.Component):
 
         # The counts of a tile stay here while those of the next one grow.
         m.submodules.totals = totals = self._memory()
-        write, read = totals.write_port(), totals.read_port(domain="comb")
+        write = totals.write_port()
         closing = Signal()
         m.d.comb += [
             closing.eq(entered & close),
@@ -78,22 +79,21 @@ class QueryPool(wiring.Component):
         last = Signal.like(beat)
         newest = Mux(closing, beat, last)
         m.d.sync += last.eq(newest)
-        draining = self._drain(m, read, begin=closing & (beat == 0), start=start, last=newest)
+        draining = self._drain(m, totals, begin=closing & (beat == 0), start=start, last=newest)
         m.d.comb += self.busy.eq(entered | draining | self.o.valid)
         return m
 
     def _memory(self) -> memory.Memory:
-        return memory.Memory(shape=self._counts, depth=self._config.group_beats, init=[])
+        return block_memory(shape=self._counts, depth=max(2, self._config.group_beats))
 
     def _count(self, m, entering, entered, beat):
         """Add a beat of spikes to what its tile has so far; return the sum, in the cycle after the beat."""
         m.submodules.store = store = self._memory()
-        write, read = store.write_port(), store.read_port(domain="comb")
+        write = store.write_port()
         spikes = hold(m, self.i.p.data, entering)
-        # A count starts with the reset of its flip-flops, which takes no logic.
-        old = hold(m, Mux(self.i.p.open, 0, read.data.as_value()), entering)
-        m.d.comb += [read.addr.eq(self.i.p.beat), write.addr.eq(beat), write.en.eq(entered)]
-        for channel, before in enumerate(data.View(self._counts, old)):
+        old = read_block(m, store, address=self.i.p.beat, enable=entering, clear=entering & self.i.p.open)
+        m.d.comb += [write.addr.eq(beat), write.en.eq(entered)]
+        for channel, before in enumerate(old):
             for step, count in enumerate(before):
                 m.d.comb += write.data[channel][step].eq(count + spikes[channel][step])
         return write.data
@@ -103,20 +103,21 @@ class QueryPool(wiring.Component):
         draining, row = Signal(), Signal(ADDRESS)  # first beat of the plane
         beat, bit = Signal(range(self._config.group_beats)), Signal.like(self.last_plane)
         load, wrap = Signal(), Signal()
+        counts, shown = read_block(m, totals, address=beat, enable=load), Signal.like(bit)
         m.d.comb += [
-            totals.addr.eq(beat),
             load.eq(draining & (~self.o.valid | self.o.ready)),
             wrap.eq(beat == last),
+            *(
+                pattern.eq(Cat(count.bit_select(shown, 1) for count in steps))
+                for pattern, steps in zip(self.o.p.data, counts, strict=True)
+            ),
         ]
         with m.If(load):
             m.d.sync += [
                 self.o.valid.eq(1),
                 self.o.p.address.eq(row + beat),
                 beat.eq(Mux(wrap, 0, beat + 1)),
-                *(
-                    pattern.eq(Cat(count.bit_select(bit, 1) for count in counts))
-                    for pattern, counts in zip(self.o.p.data, totals.data, strict=True)
-                ),
+                shown.eq(bit),
             ]
         with m.Elif(self.o.ready):
             m.d.sync += self.o.valid.eq(0)

@@ -15,7 +15,7 @@ from hw.program import DESCRIPTOR_LAYOUT, Fold, Target
 DIFFERENCE_CYCLES = 2
 """Latency of `Difference`."""
 
-RECALL_GAP = 2
+RECALL_GAP = 3
 """Cycles between the beats of a position and those of the tile that it closes, where both have a target."""
 
 
@@ -35,7 +35,7 @@ class Drain(wiring.Component):
     release : Out(1), a group has left the lanes
     done : Out(1), the last current of the layer is leaving
 
-    Latency: ``6 + bit_plane_cycles`` cycles from a beat to its current, ``beats + RECALL_GAP`` more to the tile's
+    Latency: ``7 + bit_plane_cycles`` cycles from a beat to its current, ``beats + RECALL_GAP`` more to the tile's
     own. Throughput: one beat a cycle.
     """
 

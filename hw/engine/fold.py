@@ -5,15 +5,15 @@ from itertools import zip_longest
 
 from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.beats import currents_layout, sums_layout
 from hw.config import HardwareConfig
+from hw.memory.memory import block_memory, read_block
 from hw.neurons.pipeline import delay
 from hw.program import Fold
 
-FOLD_CYCLES = 3
+FOLD_CYCLES = 4
 """Cycles from a beat to what it is folded into, and until the same beat may come again."""
 
 
@@ -36,7 +36,7 @@ class Difference(wiring.Component):
     valid : In(1), beat : In, sums : In(`hw.beats.sums_layout`)
     values : Out(`hw.beats.sums_layout`)
 
-    Latency: two cycles. Throughput: one beat a cycle.
+    Latency: two cycles. Throughput: one beat a cycle; the same beat may come again after two cycles.
     """
 
     def __init__(self, *, config: HardwareConfig):
@@ -54,16 +54,16 @@ class Difference(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         layout = sums_layout(self.config)
-        m.submodules.memory = memory = Memory(shape=layout.size, depth=len(beat_shape(self.config)), init=[])
-        write_port, read_port = memory.write_port(), memory.read_port(domain="comb")
-        sums, previous = Signal(layout, reset_less=True), Signal(layout, reset_less=True)
+        m.submodules.memory = memory = block_memory(shape=layout, depth=len(beat_shape(self.config)))
+        write_port = memory.write_port()
+        sums = delay(m, self.sums, 1)
+        previous = read_block(m, memory, address=self.beat, clear=self.fresh)
+        # Written when the beat before has been read.
         m.d.comb += [
-            write_port.addr.eq(self.beat),
-            write_port.data.eq(self.sums.as_value()),
-            write_port.en.eq(self.valid),
-            read_port.addr.eq(self.beat),
+            write_port.addr.eq(delay(m, self.beat, 1)),
+            write_port.data.eq(sums),
+            write_port.en.eq(delay(m, self.valid, 1)),
         ]
-        m.d.sync += [sums.eq(self.sums), previous.as_value().eq(Mux(self.fresh, 0, read_port.data))]
         for channel in range(self.config.beat_channels):
             for step in range(self.config.timesteps):
                 m.d.sync += self.values[channel][step].eq(sums[channel][step] - previous[channel][step])
@@ -114,6 +114,7 @@ class BitPlanes(wiring.Component):
 class _Control:
     """What all values of a beat do, stage by stage."""
 
+    recall: Value  # give the old value, without a new one
     larger: Value  # keep the larger value
     forget: Value  # there is no old value
     double: Value  # the old value moves up by one bit
@@ -139,7 +140,7 @@ class FoldStore(wiring.Component):
     direct : In(1), give the values themselves as the result; they are folded all the same
     result : Out(`hw.beats.currents_layout`), the folded beat
 
-    Latency: three cycles. Throughput: one beat a cycle; the same beat may come again after three cycles.
+    Latency: four cycles. Throughput: one beat a cycle; the same beat may come again after four cycles.
     """
 
     def __init__(self, *, config: HardwareConfig):
@@ -160,37 +161,37 @@ class FoldStore(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         layout = currents_layout(self.config)
-        m.submodules.memory = memory = Memory(shape=layout.size, depth=len(beat_shape(self.config)), init=[])
-        write_port, read_port = memory.write_port(), memory.read_port(domain="comb")
-        stored, folded = Signal(layout), Signal(layout)
+        m.submodules.memory = memory = block_memory(shape=layout, depth=len(beat_shape(self.config)))
+        write_port, folded = memory.write_port(), Signal(layout)
+        stored, values = read_block(m, memory, address=self.beat), delay(m, self.values, 1)
         m.d.comb += [
-            read_port.addr.eq(self.beat),
-            stored.as_value().eq(read_port.data),
             write_port.addr.eq(delay(m, self.beat, FOLD_CYCLES - 1)),
-            write_port.data.eq(folded.as_value()),
+            write_port.data.eq(folded),
             write_port.en.eq(delay(m, self.valid & ~self.recall, FOLD_CYCLES - 1)),
         ]
         control = self._control(m)
         for channel in range(self.config.beat_channels):
             folds = []
             for step in range(self.config.timesteps):
-                signals = [signal[channel][step] for signal in (self.values, stored, folded)]
+                signals = [signal[channel][step] for signal in (values, stored, folded)]
                 folds.append(self._fold(m, control, *signals, first_step=step == 0))
             for result, (total, direct) in zip(self.result[channel], folds, strict=True):
                 m.d.comb += result.eq(Mux(self.op == Fold.BITS, folds[0][0] | folds[0][1], total | direct))
         return m
 
     def _control(self, m):
-        larger = Signal()
-        m.d.comb += larger.eq((self.op == Fold.MAX) & ~self.first & ~self.recall)
+        first, recall, larger = Signal(), Signal(), Signal()
+        m.d.sync += [first.eq(self.first & ~self.recall), recall.eq(self.recall)]
+        m.d.sync += larger.eq((self.op == Fold.MAX) & ~self.first & ~self.recall)
         return _Control(
+            recall=recall,
             larger=larger,
             compares=delay(m, larger, 1),
-            forget=self.first & ~self.recall,
-            double=(self.op == Fold.COUNTS) & ~self.recall,
-            planes=(self.op == Fold.BITS) & ~self.recall,
-            direct=delay(m, self.direct, 1),
-            direct_later=delay(m, self.direct, 2),
+            forget=first,
+            double=(self.op == Fold.COUNTS) & ~recall,
+            planes=(self.op == Fold.BITS) & ~recall,
+            direct=delay(m, self.direct, 2),
+            direct_later=delay(m, self.direct, 3),
         )
 
     def _fold(self, m, control, values, stored, folded, *, first_step):
@@ -204,7 +205,7 @@ class FoldStore(wiring.Component):
         old, compared = Signal.like(values, reset_less=True), Signal(signed(acc_bits), reset_less=True)
         # Registers that are cleared take the place of multiplexers: old + max(0, new - old) is the larger of the two.
         m.d.sync += [
-            new.eq(Mux(self.recall, 0, value)),
+            new.eq(Mux(control.recall, 0, value)),
             old.eq(Mux(control.forget, 0, moved)),
             compared.eq(Mux(control.larger, stored, 0)),
         ]

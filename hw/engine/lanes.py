@@ -1,12 +1,13 @@
 """The lanes: one weight row a cycle into the sums of all output channels and timesteps."""
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect
 
 from hw.beats import event_layout, fill_layout, sums_layout
 from hw.config import WEIGHT_BITS, HardwareConfig
+from hw.memory.memory import block_memory, read_block
+from hw.neurons.pipeline import delay
 from hw.program import DESCRIPTOR
 
 INTERVAL_BITS = 10
@@ -60,14 +61,10 @@ class LaneBeat(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, layout = self.config, sums_layout(self.config)
-        m.submodules.memory = memory = Memory(
-            shape=WEIGHT_BITS * config.beat_channels, depth=config.weight_depth, init=[]
-        )
-        read_port = memory.read_port()
+        row = data.ArrayLayout(signed(WEIGHT_BITS), config.beat_channels)
+        m.submodules.memory = memory = block_memory(shape=Shape.cast(row).width, depth=config.weight_depth)
         self._fill(m, memory)
-        weights = Signal(data.ArrayLayout(signed(WEIGHT_BITS), config.beat_channels), reset_less=True)
-        m.d.comb += [read_port.addr.eq(self.row), read_port.en.eq(self.enable)]
-        m.d.sync += weights.as_value().eq(read_port.data)
+        weights = data.View(row, delay(m, read_block(m, memory, address=self.row, enable=self.enable), 1))
 
         accumulators, shown = Signal(layout, reset_less=True), Signal(layout, reset_less=True)
         for sums, weight in zip(accumulators, weights, strict=True):
@@ -138,29 +135,34 @@ class LaneArray(wiring.Component):
         rows = _pipe(m, event.row[: (config.weight_depth - 1).bit_length()], config.group_beats - 1, reset_less=True)
         patterns = _pipe(m, Mux(taken, event.pattern, 0), config.group_beats + WEIGHT_CYCLES - 1)
         ends = _pipe(m, taken & event.last, WEIGHT_CYCLES + 1)
-        tails = _pipe(m, event.tail, WEIGHT_CYCLES + config.group_beats, reset_less=True)
-        selects, shown, finals = [ends[-1]], [], []
-        for number in range(config.group_beats):
-            m.submodules[f"beat_{number}"] = beat = LaneBeat(config=config, number=number)
-            select = selects[-1]
+        number, stop = self._follow(m, ends[-2], delay(m, event.tail, WEIGHT_CYCLES))
+        selects, shown = [ends[-1]], []
+        for place in range(config.group_beats):
+            m.submodules[f"beat_{place}"] = beat = LaneBeat(config=config, number=place)
             connect(m, fill, beat.fill)
             m.d.comb += [
                 beat.clear.eq(clear),
-                beat.enable.eq(patterns[number].any()),
-                beat.row.eq(rows[number]),
-                beat.pattern.eq(patterns[number + WEIGHT_CYCLES]),
-                beat.select.eq(select),
+                beat.enable.eq(patterns[place].any()),
+                beat.row.eq(rows[place]),
+                beat.pattern.eq(patterns[place + WEIGHT_CYCLES]),
+                beat.select.eq(selects[place]),
             ]
             shown.append(beat.sums.as_value())
-            if number == config.group_beats - 1:
-                finals.append(select)
-                break
             # The next beat is selected a cycle later, unless this one is the last of the group.
-            finals.append(select & tails[number + WEIGHT_CYCLES + 1] & (self.last_beats == number + 1))
-            selects.append(Signal(name=f"select_{number + 1}"))
-            m.d.sync += selects[-1].eq(select & ~finals[-1])
-        self._leave(m, selects, shown, finals)
+            selects.append(Signal(name=f"select_{place + 1}"))
+            m.d.sync += selects[-1].eq(selects[place] & ~stop)
+        self._leave(m, selects[:-1], shown, number, stop)
         return m
+
+    def _follow(self, m, before, tail):
+        """Count the beats that are selected, from a cycle ``before`` the first of a position; return the number of the
+        selected beat, and whether it is the last of its group."""
+        number, following, in_tail, stop = Signal(range(self.config.group_beats + 1)), Signal(8), Signal(), Signal()
+        tails = Mux(before, tail, in_tail)
+        beats = Mux(tails, self.last_beats, self.config.group_beats)
+        m.d.comb += following.eq(Mux(before, 0, number + 1))
+        m.d.sync += [number.eq(following), in_tail.eq(tails), stop.eq(following + 1 == beats)]
+        return number, stop
 
     def _pace(self, m):
         """Hold back the last event of a position that comes too early; return whether an event is taken."""
@@ -174,13 +176,11 @@ class LaneArray(wiring.Component):
             m.d.sync += [left.eq(left - 1), early.eq(left > 1)]
         return taken
 
-    def _leave(self, m, selects, shown, finals):
+    def _leave(self, m, selects, shown, number, stop):
         """Send what the beats show, which is zero for all but the selected one."""
-        first, selected, final = Signal(), Signal(), Signal()
-        payload = self.sums.payload
-        m.d.sync += [first.eq(selects[0]), selected.eq(Cat(selects).any()), final.eq(Cat(finals).any())]
-        m.d.sync += [self.sums.valid.eq(selected), payload.sums.eq(_either(shown)), payload.final.eq(final)]
-        m.d.sync += payload.beat.eq(Mux(first, 0, payload.beat + 1))
+        selected, payload = Signal(), self.sums.payload
+        m.d.sync += [selected.eq(Cat(selects).any()), self.sums.valid.eq(selected), payload.sums.eq(_either(shown))]
+        m.d.comb += [payload.beat.eq(delay(m, number, 2)), payload.final.eq(delay(m, stop, 2))]
 
 
 def _pipe(m, value, count, *, reset_less=False):

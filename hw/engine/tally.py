@@ -28,7 +28,9 @@ TALLY_CYCLES = 2
 
 def tally_layout(config: HardwareConfig) -> data.StructLayout:
     """What each of these counters gains in a cycle, by its name."""
-    return data.StructLayout({counter.name: (config.timesteps * config.lanes).bit_length() for counter in TALLIED})
+    most = {Counter.SPIKES: config.timesteps, Counter.SOPS: config.timesteps * config.lanes}
+    most[Counter.WEIGHT_FETCHES] = config.lanes
+    return data.StructLayout({counter.name: most.get(counter, 1).bit_length() for counter in TALLIED})
 
 
 class EventTally(wiring.Component):

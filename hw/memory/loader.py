@@ -202,7 +202,7 @@ class PixelLoader(wiring.Component):
         config, layer = self.config, self.layer
         steps, channels = config.timesteps, config.beat_channels
         gathered = Signal(data.ArrayLayout(item_bits(config), channels))
-        slot, channel = Signal(range(channels)), Signal.like(layer.pixel_channels)
+        slot, channel = Signal(range(max(2, channels))), Signal.like(layer.pixel_channels)
         left, address = Signal.like(layer.pixels), Signal(ADDRESS)
 
         # A complete beat, its chunk on top; it moves up as chunks are written.

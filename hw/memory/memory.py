@@ -19,14 +19,19 @@ def block_memory(*, shape: ShapeLike, depth: int) -> Memory:
     return Memory(shape=shape, depth=depth, init=[], attrs={"no_rw_check": 1})
 
 
-def read_block(m: Module, block: Memory, *, address: Value, enable: Value | int = 1):
-    """Read a memory at ``address`` in cycles with ``enable``; return the entry, which stays until the next read."""
+def read_block(m: Module, block: Memory, *, address: Value, enable: Value | int = 1, clear: Value | int = 0):
+    """Read a memory at ``address`` in cycles with ``enable``; return the entry, which stays until the next read.
+
+    With ``clear`` it is 0 instead.
+    """
     port = block.read_port(domain="comb")
     # Yosys makes this register part of the block RAM, and takes the attribute only from a port that it makes itself.
     entry = Signal(block.shape, reset_less=True)
     m.d.comb += port.addr.eq(address)
     with m.If(enable):
         m.d.sync += entry.eq(port.data)
+    with m.If(clear):
+        m.d.sync += entry.eq(0)
     return entry
 
 

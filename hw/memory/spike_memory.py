@@ -2,11 +2,11 @@
 
 from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.beats import spikes_layout, word_layout, write_layout
 from hw.config import HardwareConfig
+from hw.memory.memory import block_memory, read_block
 from hw.program import ADDRESS
 
 
@@ -43,10 +43,10 @@ class SpikeMemory(wiring.Component):
         m = Module()
         config = self.config
         beat_bits = spikes_layout(config).size
-        memory = Memory(shape=config.word_beats * beat_bits, depth=config.spike_depth, init=[])
-        m.submodules.memory = memory
-        write_port = memory.write_port(granularity=beat_bits)
-        read_port = memory.read_port()
+        # A word may be written while it is read: each beat has a block RAM of its own, and only the others count.
+        m.submodules.memory = memory = block_memory(shape=config.word_beats * beat_bits, depth=config.spike_depth)
+        write_port, address = memory.write_port(granularity=beat_bits), Signal(range(config.spike_depth))
+        word = read_block(m, memory, address=address, enable=self.enable | self.beat_enable)
 
         shift = config.word_beats.bit_length() - 1
         payload = self.write.payload
@@ -54,17 +54,16 @@ class SpikeMemory(wiring.Component):
             write_port.addr.eq(payload.address >> shift),
             write_port.data.eq(payload.data.as_value().replicate(config.word_beats)),
             write_port.en.eq(self.write.valid << (payload.address[:shift] if shift else 0)),
-            read_port.en.eq(self.enable | self.beat_enable),
-            read_port.addr.eq(self.address),
-            self.data.as_value().eq(read_port.data),
+            address.eq(self.address),
+            self.data.as_value().eq(word),
         ]
         beat = Signal(range(max(2, config.word_beats)))
         with m.If(self.beat_enable):
-            m.d.comb += read_port.addr.eq(self.beat_address >> shift)
+            m.d.comb += address.eq(self.beat_address >> shift)
             m.d.sync += beat.eq(self.beat_address[:shift] if shift else 0)
         with m.Switch(beat):
             for number in range(config.word_beats):
                 with m.Case(number):
                     # Not word_select(): it would multiply the number by the width.
-                    m.d.comb += self.beat_data.as_value().eq(read_port.data[number * beat_bits :][:beat_bits])
+                    m.d.comb += self.beat_data.as_value().eq(word[number * beat_bits :][:beat_bits])
         return m

@@ -14,7 +14,7 @@ OUTPUTS = ["values__valid", "values__payload", "busy"]
 async def prepare(dut) -> Clocked:
     """Reset the bank with its inputs at rest."""
     bank = Clocked(dut, OUTPUTS)
-    bank.set(increments=0, clear=0, report=0, layer=0)
+    bank.set(increments=0, enable=1, clear=0, report=0, layer=0)
     await start(dut)
     return bank
 

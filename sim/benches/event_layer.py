@@ -9,6 +9,7 @@ import torch
 
 from hw.beats import current_layout
 from hw.config import HardwareConfig
+from hw.engine.drain import RECALL_GAP
 from hw.program import DESCRIPTOR, DESCRIPTOR_LAYOUT, LEVELS, Fold, Kind, Target, pack_fields
 from sim.streams import pack
 
@@ -83,7 +84,7 @@ class EventLayer:
         """The fewest cycles of a position in layers of one pass."""
         beats = min(self.config.group_beats, self.output_beats)
         doubled = self.counted or (self.position and self.tile)
-        return max(4, 2 * beats + 2 if doubled else beats)
+        return max(4, 2 * beats + RECALL_GAP if doubled else beats)
 
     def beats(self, group: int) -> range:
         """Channel beats of a group."""

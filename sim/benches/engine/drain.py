@@ -20,7 +20,7 @@ from sim.streams import generator, pack, parameters, reset, start
 CONFIG = HardwareConfig(**parameters())
 P, T, LANES = CONFIG.beat_channels, CONFIG.timesteps, CONFIG.lanes
 LIMIT = 2 ** (CONFIG.acc_bits - 1)
-LATENCY = 6 + bit_plane_cycles(CONFIG)
+LATENCY = 7 + bit_plane_cycles(CONFIG)
 START_CYCLES = 3
 """Cycles from the start to the first beat at the earliest: those that the first place takes."""
 
@@ -160,7 +160,7 @@ async def run(dut, layer: EventLayer, rng: random.Random, *, gaps: tuple[int, ..
     assert [cycle + RELEASED for cycle in probe.when("release")] == released
 
 
-RELEASED = 4
+RELEASED = 5
 """Cycles from the release of a group to the current of its last position."""
 
 

@@ -13,6 +13,7 @@ from golden.integer import convolve, max_pool, project, window_sums
 from golden.tensors import LayerTensors
 from hw.compile.pack import weight_rows
 from hw.config import HardwareConfig
+from hw.engine.drain import RECALL_GAP
 from hw.engine.tally import TALLIED, TALLY_CYCLES, tally_layout
 from hw.program import Fold, Target
 from sim.benches.event_layer import EventLayer
@@ -26,7 +27,7 @@ SPACING = PARAMETERS.pop("state_spacing")
 CONFIG = HardwareConfig(**PARAMETERS)
 P, T = CONFIG.beat_channels, CONFIG.timesteps
 TALLY = tally_layout(CONFIG)
-START_UP = 28
+START_UP = 29
 """Cycles of a layer beside its events and its last drain."""
 
 
@@ -293,7 +294,7 @@ async def timing(dut):
         sizes = {"height": 2 * side, "width": 2 * side, "passes": 1}
         for outputs in (CONFIG.lanes, CONFIG.lanes - P):
             layer = make_layer(bench.rng, kind, outputs=outputs, channels=3 * P * CONFIG.group_beats, **sizes)
-            drain = 2 * layer.output_beats + 2 if layer.position and layer.tile else layer.output_beats
+            drain = 2 * layer.output_beats + RECALL_GAP if layer.position and layer.tile else layer.output_beats
             window = int(layer.kernel == 3)
             case = make_case(bench.rng, layer, density=1)
             assert await bench.run(case, filled=True) == case.counts()["EVENTS"] + drain + window + START_UP, layer
