@@ -55,14 +55,13 @@ class _Units:
     @classmethod
     def build(cls, m: Module, config: HardwareConfig) -> "_Units":
         """Make every part a submodule."""
-        spacing = NeuronPath.state_spacing(config)
         units = cls(
             sequencer=Sequencer(config=config),
             reader=BurstReader(config=config),
             loader=BlockLoader(config=config),
             image=PixelLoader(config=config),
-            engine=Engine(config=config, state_spacing=spacing),
-            mix=MixUnit(config=config, state_spacing=spacing),
+            engine=Engine(config=config),
+            mix=MixUnit(config=config, state_spacing=NeuronPath.state_spacing(config)),
             pool=StreamPool(config=config),
             neurons=NeuronPath(config=config),
             attention=AttentionUnit(config=config),

@@ -82,12 +82,17 @@ def fill_layout(config: HardwareConfig) -> data.StructLayout:
     return data.StructLayout({"row": ADDRESS, "word": words, "data": unsigned(8 * config.bus_bytes)})
 
 
+OF_POSITION = {"last": 1, "tail": 1, "close": 1}
+"""What accompanies the inputs of a position; see `segment_layout`."""
+
+
 def segment_layout() -> data.StructLayout:
     """A run of consecutive beats of the input map: its first beat, their number, the weight row of the first channel.
 
-    ``last`` closes a position, ``tail`` says that the position belongs to the last group of output channels.
+    ``last`` closes a position, ``tail`` says that the position belongs to the last group of output channels, ``close``
+    that it is the last one of its tile.
     """
-    return data.StructLayout({"address": ADDRESS, "beats": unsigned(16), "row": ADDRESS, "last": 1, "tail": 1})
+    return data.StructLayout({"address": ADDRESS, "beats": unsigned(16), "row": ADDRESS} | OF_POSITION)
 
 
 def word_layout(config: HardwareConfig) -> data.StructLayout:
@@ -96,10 +101,10 @@ def word_layout(config: HardwareConfig) -> data.StructLayout:
     ``row`` is the weight row of the word's first channel, modulo the address range.
     """
     spikes = data.ArrayLayout(unsigned(config.timesteps), config.word_channels)
-    return data.StructLayout({"spikes": spikes, "row": ADDRESS, "last": 1, "tail": 1})
+    return data.StructLayout({"spikes": spikes, "row": ADDRESS} | OF_POSITION)
 
 
 def event_layout(config: HardwareConfig) -> data.StructLayout:
     """One event: the weight row of an input that fires, its spikes over the timesteps, and whether it is the last of
     its position. A position in which nothing fires ends with an event whose pattern is zero."""
-    return data.StructLayout({"row": ADDRESS, "pattern": unsigned(config.timesteps), "last": 1, "tail": 1})
+    return data.StructLayout({"row": ADDRESS, "pattern": unsigned(config.timesteps)} | OF_POSITION)

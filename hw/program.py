@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from amaranth import signed, unsigned
+from amaranth import Shape, signed, unsigned
 from amaranth.lib import data
 from bitstring import BitArray
 
@@ -54,6 +54,12 @@ DELTA = signed(24)
 LEVELS = ("tile_row", "tile_col", "pass", "sub_row", "sub_col", "chunk")
 """The loops over the positions of a layer, outermost first; the groups of output channels are the loop around them."""
 
+LAST = {"tile_row": 10, "tile_col": 10, "pass": 4, "sub_row": 8, "sub_col": 8, "chunk": 4}
+"""Width of the last iteration of each loop."""
+
+INTERVAL = unsigned(12)
+"""Cycles between the ends of two positions."""
+
 DESCRIPTOR = {
     "kind": unsigned(2),
     "final": unsigned(1),  # the last layer of the program; set by `Program`
@@ -61,13 +67,14 @@ DESCRIPTOR = {
     "kernel3": unsigned(1),  # 3x3 with zero padding; else 1x1
     "position_target": unsigned(4),  # of the current of every position
     "tile_target": unsigned(4),  # of the folded current of every tile
-    "last_pass": unsigned(4),  # passes, minus one
+    **{f"last_{level}": unsigned(LAST[level]) for level in LEVELS},  # iterations of each loop, minus one
     "step_mask": unsigned(16),  # timesteps of the last pass that the model has, one bit each
     "last_group": unsigned(8),  # groups of output channels, minus one
     "last_beats": unsigned(8),  # beats of the last group
     "group_channels": unsigned(12),  # output channels in every group but the last
     "last_channels": unsigned(12),  # output channels in the last group
-    **{f"last_{level}": unsigned(12) for level in LEVELS if level != "pass"},  # iterations of each loop, minus one
+    "interval": INTERVAL,  # fewest cycles from the end of a position to that of the next
+    "closing_interval": INTERVAL,  # the same where the first of them is the last one of its tile
     "input_base": ADDRESS,  # beat of the first position's input
     **{f"input_{level}": DELTA for level in LEVELS},  # step of the input address when this loop advances
     "pixel_beats": unsigned(12),  # beats of one position of the input
@@ -176,7 +183,7 @@ def pack_fields(layout: data.StructLayout, values: dict[str, int]) -> int:
         raise ValueError(f"no field {unknown[0]!r} in the layout")
     packed = BitArray()
     for name, field in reversed(list(layout)):
-        kind = "int" if field.shape.signed else "uint"
+        kind = "int" if Shape.cast(field.shape).signed else "uint"
         packed += BitArray(**{kind: values[name], "length": field.width})
     return packed.uint
 

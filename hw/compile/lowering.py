@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from golden.config import ModelConfig
 from golden.integer import IntegerModel
 from hw.compile.allocate import allocate, channel_beats, map_beats, spike_words
+from hw.compile.intervals import intervals
 from hw.compile.limits import check_fields, check_memories, check_model, check_step, memory_needs
 from hw.compile.pack import group_rows, layer_blocks
 from hw.compile.schedule import Step, schedule
@@ -167,7 +168,10 @@ def _event_fields(step: Step, config: HardwareConfig) -> dict[str, int]:
     # Folded layers without a current of their own for every position have no position addresses.
     stored = output_beats if step.position is not Target.NONE else 0
     tile_pass = step.tiles * output_beats
+    inside, closing = intervals(step, config)
     return {
+        "interval": inside,
+        "closing_interval": closing,
         "fold": step.fold,
         "kernel3": int(step.kernel == 3),
         "last_group": groups - 1,

@@ -30,7 +30,8 @@ class Drain(wiring.Component):
     layer : In, the descriptor; stable from ``start`` to ``done``
     start : In(1), begin the layer
     sums : In(stream of `hw.engine.lanes.lane_layout`, always ready); the first beats of two positions are at least four
-        cycles apart, and ``2 * beats + RECALL_GAP`` where positions and tiles have a target
+        cycles apart, and after the last position of a tile ``2 * beats + RECALL_GAP`` where positions and tiles have a
+        target
     currents : Out(stream of `hw.beats.current_layout`, always ready)
     release : Out(1), a group has left the lanes
     done : Out(1), the last current of the layer is leaving

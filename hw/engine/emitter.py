@@ -70,6 +70,7 @@ class Emitter(wiring.Component):
                 event.pattern.eq(_select(channel, part.patterns)),
                 event.last.eq(part.last & final),
                 event.tail.eq(part.tail),
+                event.close.eq(part.close),
                 part.remaining.eq(others),
                 have_part.eq(~final),
             ]
@@ -82,6 +83,7 @@ class Emitter(wiring.Component):
                 part.row.eq(word.row),
                 part.last.eq(word.last & ~later.any()),
                 part.tail.eq(word.tail),
+                part.close.eq(word.close),
                 have_part.eq(1),
                 waiting.eq(later),
                 have_word.eq(later.any()),

@@ -1,30 +1,26 @@
 """The event engine: from a descriptor and spike memory to currents."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.beats import current_layout, fill_layout, word_layout
 from hw.config import HardwareConfig
-from hw.engine.drain import RECALL_GAP, Drain
+from hw.engine.drain import Drain
 from hw.engine.emitter import Emitter
 from hw.engine.fetcher import Fetcher
-from hw.engine.lanes import INTERVAL_BITS, LaneArray
+from hw.engine.lanes import LaneArray
 from hw.engine.tally import TALLY_CYCLES, EventTally, tally_layout
 from hw.engine.walker import Walker
 from hw.neurons.pipeline import delay
-from hw.program import ADDRESS, DESCRIPTOR_LAYOUT, Target
+from hw.program import ADDRESS, DESCRIPTOR_LAYOUT
 
 MIN_INTERVAL = 4
-"""Fewest cycles between the ends of two positions: what the loops and the fold need for one."""
+"""Fewest cycles from the end of a position to that of the next: what the loops and the fold need for one."""
 
 
 class Engine(wiring.Component):
     """Runs an EVENT layer: Walker, Fetcher, Emitter, LaneArray and Drain in a row.
-
-    Parameters
-    ----------
-    state_spacing : fewest cycles between two uses of the same neuron state, in layers of several passes
 
     Members
     -------
@@ -41,18 +37,12 @@ class Engine(wiring.Component):
     tally : Out, what happened two cycles ago (`hw.engine.tally.tally_layout`)
     done : Out(1), the last current is leaving
 
-    Throughput: one event a cycle, where words hold one on average and positions last at least an interval: their beats,
-    or twice as many and two cycles where positions and tiles have a target or spikes are counted, four cycles, and
-    ``state_spacing`` in layers of several passes.
+    Throughput: one event a cycle, where words hold one on average and positions last at least their interval
+    (`hw.compile.intervals` says how long that has to be).
     """
 
-    def __init__(self, *, config: HardwareConfig, state_spacing: int):
-        if type(state_spacing) is not int or state_spacing not in range(1, 1 << INTERVAL_BITS):
-            raise TypeError(
-                f"state_spacing must be a positive integer below {1 << INTERVAL_BITS}, not {state_spacing!r}"
-            )
+    def __init__(self, *, config: HardwareConfig):
         self.config = config
-        self.state_spacing = state_spacing
         super().__init__(
             {
                 "layer": In(DESCRIPTOR_LAYOUT),
@@ -95,7 +85,8 @@ class Engine(wiring.Component):
             drain.start.eq(self.start),
             lanes.clear.eq(self.start),
             lanes.last_beats.eq(self.layer.last_beats),
-            lanes.interval.eq(self._interval(m)),
+            lanes.interval.eq(self.layer.interval),
+            lanes.closing_interval.eq(self.layer.closing_interval),
             self.begun.eq(walker.begun),
             self.waiting.eq(delay(m, walker.waiting, TALLY_CYCLES)),
             self.release.eq(drain.release),
@@ -109,17 +100,3 @@ class Engine(wiring.Component):
             self.done.eq(drain.done),
         ]
         return m
-
-    def _interval(self, m):
-        """The cycles of the shortest position of the layer, a cycle for each step of their calculation."""
-        layer = self.layer
-        beats, taken, least, interval = (Signal(INTERVAL_BITS, name=n) for n in ("beats", "taken", "least", "interval"))
-        both = (layer.position_target != Target.NONE) & (layer.tile_target != Target.NONE)
-        spaced = max(MIN_INTERVAL, self.state_spacing)
-        m.d.sync += [
-            beats.eq(Mux(layer.last_group == 0, layer.last_beats, self.config.group_beats)),
-            taken.eq(Mux(both | layer.counted, (beats << 1) + RECALL_GAP, beats)),
-            least.eq(Mux(layer.last_pass == 0, MIN_INTERVAL, spaced)),
-            interval.eq(Mux(taken < least, least, taken)),
-        ]
-        return interval

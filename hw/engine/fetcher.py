@@ -87,6 +87,7 @@ class Fetcher(wiring.Component):
                 word.row.eq(segment.row),
                 word.last.eq(segment.last & finish),
                 word.tail.eq(segment.tail),
+                word.close.eq(segment.close),
                 segment.address.eq(segment.address + 1),
                 segment.row.eq(segment.row + self.config.word_channels),
                 left.eq(left - beats),

@@ -8,10 +8,7 @@ from hw.beats import event_layout, fill_layout, sums_layout
 from hw.config import WEIGHT_BITS, HardwareConfig
 from hw.memory.memory import block_memory, read_block
 from hw.neurons.pipeline import delay
-from hw.program import DESCRIPTOR
-
-INTERVAL_BITS = 10
-"""Width of the number of cycles between the ends of two positions."""
+from hw.program import DESCRIPTOR, INTERVAL
 
 WEIGHT_CYCLES = 2
 """Cycles from an event to its weights: the memory and the register behind it."""
@@ -103,13 +100,15 @@ class LaneArray(wiring.Component):
     clear : In(1), set the accumulators to zero; between layers
     fill : In(stream of `hw.beats.fill_layout`, always ready), weights; a row can be used three cycles after its last
         word
-    interval : In, the fewest cycles between the last events of two positions; at least the beats of a group
+    interval : In, the fewest cycles from the last event of a position to that of the next; at least the beats of a
+        group, and two
+    closing_interval : In, the same after the last position of a tile
     last_beats : In, beats of the last group; all others are full
     events : In(stream of `hw.beats.event_layout`)
     sums : Out(stream of `lane_layout`, always ready)
 
     Latency: five cycles from the last event of a position to its first beat. Throughput: one event a cycle, except that
-    the last event of a position waits until ``interval`` cycles have passed since the one before.
+    the last event of a position waits until an interval has passed since the one before.
     """
 
     def __init__(self, *, config: HardwareConfig):
@@ -118,7 +117,8 @@ class LaneArray(wiring.Component):
             {
                 "clear": In(1),
                 "fill": In(stream.Signature(fill_layout(config), always_ready=True)),
-                "interval": In(INTERVAL_BITS),
+                "interval": In(INTERVAL),
+                "closing_interval": In(INTERVAL),
                 "last_beats": In(DESCRIPTOR["last_beats"]),
                 "events": In(stream.Signature(event_layout(config))),
                 "sums": Out(stream.Signature(lane_layout(config), always_ready=True)),
@@ -166,12 +166,12 @@ class LaneArray(wiring.Component):
 
     def _pace(self, m):
         """Hold back the last event of a position that comes too early; return whether an event is taken."""
-        left, early = Signal(INTERVAL_BITS), Signal()
-        last = self.events.payload.last
+        left, early = Signal(INTERVAL), Signal()
+        last, interval = self.events.payload.last, Mux(self.events.payload.close, self.closing_interval, self.interval)
         taken = self.events.valid & self.events.ready
         m.d.comb += self.events.ready.eq(~(last & early))
         with m.If(taken & last):
-            m.d.sync += [left.eq(self.interval - 1), early.eq(self.interval > 1)]
+            m.d.sync += [left.eq(interval - 1), early.eq(1)]
         with m.Elif(early):
             m.d.sync += [left.eq(left - 1), early.eq(left > 1)]
         return taken

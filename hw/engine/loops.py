@@ -4,9 +4,7 @@ from amaranth import Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.program import ADDRESS, DELTA, DESCRIPTOR, LEVELS
-
-COUNT = DESCRIPTOR[f"last_{LEVELS[0]}"]
+from hw.program import ADDRESS, DELTA, LAST, LEVELS
 
 STEP_CYCLES = 3
 """Cycles from a step of the loops to the next one."""
@@ -36,7 +34,7 @@ class LoopNest(wiring.Component):
         levels = len(LEVELS)
         super().__init__(
             {
-                "last": In(data.ArrayLayout(COUNT, levels)),
+                "last": In(data.StructLayout(LAST)),
                 "base": In(ADDRESS),
                 "deltas": In(data.ArrayLayout(DELTA, levels)),
                 "restart": In(1),
@@ -51,7 +49,7 @@ class LoopNest(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        index = Signal(data.ArrayLayout(COUNT, len(LEVELS)))
+        index = Signal(data.StructLayout(LAST))
         delta = Signal(signed(DELTA.width))
         unsettled = Signal(range(STEP_CYCLES))
         m.d.comb += [self.ready.eq(unsettled == 0), self.done.eq(self.at_last.all())]
@@ -61,15 +59,15 @@ class LoopNest(wiring.Component):
             m.d.sync += unsettled.eq(unsettled - 1)
 
         inner_done = Const(1)
-        for level in reversed(range(len(LEVELS))):
+        for level, name in reversed(list(enumerate(LEVELS))):
             at_last = self.at_last[level]
-            m.d.sync += at_last.eq(index[level] == self.last[level])
+            m.d.sync += at_last.eq(index[name] == self.last[name])
             with m.If(inner_done & ~at_last):
                 m.d.sync += delta.eq(self.deltas[level])
             with m.If(self.restart | (self.step & inner_done & at_last)):
-                m.d.sync += [index[level].eq(0), self.at_first[level].eq(1)]
+                m.d.sync += [index[name].eq(0), self.at_first[level].eq(1)]
             with m.Elif(self.step & inner_done):
-                m.d.sync += [index[level].eq(index[level] + 1), self.at_first[level].eq(0)]
+                m.d.sync += [index[name].eq(index[name] + 1), self.at_first[level].eq(0)]
             inner_done = inner_done & at_last
         with m.If(self.restart | self.step):
             m.d.sync += self.address.eq(Mux(self.restart | self.done, self.base, self.address + delta))
@@ -80,7 +78,7 @@ def connect_loops(m: Module, loops: LoopNest, layer, prefix: str) -> None:
     """Drive the counts of a loop nest from a descriptor, and its steps from the fields that start with ``prefix``."""
     for number, level in enumerate(LEVELS):
         m.d.comb += [
-            loops.last[number].eq(layer[f"last_{level}"]),
+            loops.last[level].eq(layer[f"last_{level}"]),
             loops.deltas[number].eq(layer[f"{prefix}_{level}"]),
         ]
 

@@ -119,6 +119,7 @@ class Walker(wiring.Component):
                     Mux(layer.kernel3, Mux(left & right, sizes[0], Mux(left | right, *sizes[1:])), sizes[0])
                 ),
                 segment.tail.eq(tail),
+                segment.close.eq(every_level(loops.at_last, ("sub_row", "sub_col", "chunk"))),
             ]
         self._gate(m, segment, valid & ~skip, taken)
 

@@ -39,8 +39,8 @@ class Activity(ABC):
     nulls: float
 
     @abstractmethod
-    def cost(self, interval: int) -> np.ndarray:
-        """Cycles of every visit, if one event is taken a cycle and a visit lasts at least ``interval`` cycles."""
+    def cost(self, least: np.ndarray) -> np.ndarray:
+        """Cycles of every visit, if one event is taken a cycle and a visit lasts at least ``least`` [visits] cycles."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +56,8 @@ class Measured(Activity):
     def nulls(self) -> float:
         return int((self.events == 0).sum())
 
-    def cost(self, interval: int) -> np.ndarray:
-        return np.maximum(self.events, max(1, interval))
+    def cost(self, least: np.ndarray) -> np.ndarray:
+        return np.maximum(self.events, least)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +82,9 @@ class Expected(Activity):
     def nulls(self) -> float:
         return float(((1 - self.probability) ** self.inputs).sum())
 
-    def cost(self, interval: int) -> np.ndarray:
-        pairs, place = np.unique(np.stack([self.inputs, self.probability]), axis=1, return_inverse=True)
-        costs = [expected_maximum(int(inputs), float(share), max(1, interval)) for inputs, share in pairs.T]
+    def cost(self, least: np.ndarray) -> np.ndarray:
+        kinds, place = np.unique(np.stack([self.inputs, self.probability, least]), axis=1, return_inverse=True)
+        costs = [expected_maximum(int(inputs), float(share), int(floor)) for inputs, share, floor in kinds.T]
         return np.array(costs)[place.ravel()]
 
 

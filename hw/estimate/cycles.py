@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hw.compile.allocate import channel_beats, map_beats
+from hw.compile.intervals import intervals
 from hw.compile.limits import STREAM_TARGETS
 from hw.compile.pack import block_sections, group_rows
 from hw.compile.schedule import Step
@@ -43,9 +44,6 @@ EMPTY = 5
 
 REFILL = 8
 """Cycles without an event after a wait for weights or for mixed positions: fetcher and emitter start again."""
-
-TILE_EXTRA = 2
-"""Cycles, besides its beats, that a tile takes in the drain where every position has a current too."""
 
 MIX = 7
 """Cycles from a key to its current: line buffer 2, adder tree 5."""
@@ -197,16 +195,9 @@ class _Inference:
         """Cycles from the end of a layer's source to the end of the layer, with pipelines of this length behind it."""
         return max(SETTLE, queue) + SETTLED
 
-    def interval(self, step: Step, beats: int) -> int:
-        """Least cycles from the end of a position to the end of the next."""
-        drain = 2 * beats if step.counts else beats
-        if _leaving(step) > 1:
-            drain = 2 * beats + TILE_EXTRA
-        return max(drain, self.spacing if step.passes > 1 else 0)
-
     def group(self, walk: _Walk, step: Step, active: Activity, beats: int, *, first: bool) -> None:
         """Walk all positions for one group."""
-        costs = active.cost(self.interval(step, beats))
+        costs = active.cost(self.least(step, len(active.words), first=first))
         self.wait_for_weights(walk, step, float(costs[0]))
         if first and step.keys is not None:
             self.follow_mixing(walk, costs, active.words + beats)
@@ -218,6 +209,15 @@ class _Inference:
         if step.mix is not None:
             keys = step.mix.writes
             self.mixing.add(visits=keys.positions * step.passes, passes=step.passes, width=keys.width, beats=beats)
+
+    def least(self, step: Step, visits: int, *, first: bool) -> np.ndarray:
+        """Fewest cycles of every visit in a group: how far its end has to be from that of the one before."""
+        inside, closing = intervals(step, self.config)
+        after_tile = np.arange(visits) % (step.tile_side**2 * step.reads.planes) == 0
+        least = np.where(after_tile, closing, inside)
+        if first:
+            least[0] = 1
+        return least
 
     def wait_for_weights(self, walk: _Walk, step: Step, cost: float) -> None:
         """The first position waits for the rows of its window, one row of the window after the other."""
@@ -259,7 +259,7 @@ class _Inference:
         """Cycles in which one group needs each resource."""
         return Busy(
             adders=float(active.events.sum()),
-            drain=self.interval(step, beats) * len(active.words),
+            drain=float(self.least(step, len(active.words), first=False).sum()),
             spike_memory=int(active.words.sum()),
             external=group_rows(step, self.config) * self.row_cycles,
         )

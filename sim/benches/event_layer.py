@@ -10,6 +10,7 @@ import torch
 from hw.beats import current_layout
 from hw.config import HardwareConfig
 from hw.engine.drain import RECALL_GAP
+from hw.engine.engine import MIN_INTERVAL
 from hw.program import DESCRIPTOR, DESCRIPTOR_LAYOUT, LEVELS, Fold, Kind, Target, pack_fields
 from sim.streams import pack
 
@@ -26,7 +27,7 @@ def steps(last: Sequence[int], strides: Sequence[int]) -> list[int]:
 @dataclass(frozen=True, kw_only=True)
 class EventLayer:
     """A layer over a map of ``planes`` times ``passes`` times ``height`` times ``width`` positions, in tiles of
-    ``side`` squared; with ``shared`` all passes read the same map."""
+    ``side`` squared; with ``shared`` all passes read the same map. ``spacing`` is that of the neurons behind."""
 
     config: HardwareConfig
     height: int
@@ -46,6 +47,7 @@ class EventLayer:
     weight_base: int = 0
     position_params: int = 0
     tile_params: int = 0
+    spacing: int = 0
 
     @property
     def pixel_beats(self) -> int:
@@ -81,10 +83,22 @@ class EventLayer:
 
     @property
     def interval(self) -> int:
-        """The fewest cycles of a position in layers of one pass."""
-        beats = min(self.config.group_beats, self.output_beats)
-        doubled = self.counted or (self.position and self.tile)
-        return max(4, 2 * beats + RECALL_GAP if doubled else beats)
+        """The fewest cycles from the end of a position inside its tile to that of the next."""
+        return max(MIN_INTERVAL, self.spacing if self.passes > 1 else 0, self._group_beats)
+
+    @property
+    def closing_interval(self) -> int:
+        """The fewest cycles from the end of the last position of a tile to that of the next."""
+        more = bool(self.position and self.tile) + (self.side**2).bit_length() * self.counted
+        return max(self.interval, (1 + more) * self._group_beats + RECALL_GAP * bool(more))
+
+    @property
+    def _group_beats(self) -> int:
+        return min(self.config.group_beats, self.output_beats)
+
+    def waits(self) -> list[int]:
+        """The fewest cycles from the end of every position of a group to that of the next."""
+        return [self.closing_interval if place["close"] else self.interval for place in self.places(0)]
 
     def beats(self, group: int) -> range:
         """Channel beats of a group."""
@@ -189,15 +203,16 @@ class EventLayer:
             "kernel3": int(self.kernel == 3),
             "position_target": self.position,
             "tile_target": self.tile,
-            "last_pass": self.passes - 1,
             "step_mask": 2**self.config.timesteps - 1,
             "last_group": self.groups - 1,
             "last_beats": -(-last_channels // self.config.beat_channels),
             "group_channels": self.config.lanes,
             "last_channels": last_channels,
-            **{f"last_{level}": value for level, value in zip(LEVELS, last, strict=True) if level != "pass"},
+            **{f"last_{level}": value for level, value in zip(LEVELS, last, strict=True)},
             "input_base": self.input_base,
             **self._steps("input", last, self.pixel_beats, shared=self.shared),
+            "interval": self.interval,
+            "closing_interval": self.closing_interval,
             "pixel_beats": self.pixel_beats,
             "row_beats": self.width * self.pixel_beats,
             "weight_base": self.weight_base,

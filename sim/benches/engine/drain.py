@@ -71,14 +71,13 @@ def offered(layer: EventLayer, sums: torch.Tensor) -> Iterator[list[int]]:
 
 async def feed(dut, layer: EventLayer, sums: torch.Tensor, rng: random.Random, gaps: tuple[int, ...]) -> None:
     """Be the lanes: positions as close as they may be, with random gaps between them."""
-    for beats in offered(layer, sums):
+    for beats, apart in zip(offered(layer, sums), layer.waits() * layer.groups, strict=True):
         for beat in beats:
             dut.sums__valid.value, dut.sums__payload.value = 1, beat
             await RisingEdge(dut.clk)
         dut.sums__valid.value = 0
         dut.sums__payload.value = rng.getrandbits(len(dut.sums__payload))
-        apart = 2 * len(beats) + RECALL_GAP if layer.position and layer.tile else len(beats)
-        for _ in range(max(4, apart) - len(beats) + rng.choice(gaps)):
+        for _ in range(apart - len(beats) + rng.choice(gaps)):
             await RisingEdge(dut.clk)
 
 

@@ -15,21 +15,22 @@ CONFIG = HardwareConfig(**parameters())
 CHANNELS, T = CONFIG.word_channels, CONFIG.timesteps
 
 
-def expected(words: list[dict]) -> list[tuple[int, int | None, bool, bool]]:
-    """Pattern, row (None without a pattern), last and tail of every event."""
+def expected(words: list[dict]) -> list[tuple[int, int | None, bool, bool, bool]]:
+    """Pattern, row (None without a pattern), last, tail and close of every event."""
     events = []
     for word in words:
         firing = [(channel, pattern) for channel, pattern in enumerate(word["spikes"]) if pattern] or [(None, 0)]
         for channel, pattern in firing:
             row = None if channel is None else (word["row"] + channel) % 2**ADDRESS.width
             last = word["last"] and (channel, pattern) == firing[-1]
-            events.append((pattern, row, bool(last), bool(word["tail"])))
+            events.append((pattern, row, bool(last), bool(word["tail"]), bool(word["close"])))
     return events
 
 
-def observed(payload: int) -> tuple[int, int | None, bool, bool]:
+def observed(payload: int) -> tuple[int, int | None, bool, bool, bool]:
     event = event_layout(CONFIG).from_bits(payload)
-    return event.pattern, event.row if event.pattern else None, bool(event.last), bool(event.tail)
+    row = event.row if event.pattern else None
+    return event.pattern, row, bool(event.last), bool(event.tail), bool(event.close)
 
 
 def random_words(rng: random.Random, count: int, density: float) -> list[dict]:
@@ -38,7 +39,8 @@ def random_words(rng: random.Random, count: int, density: float) -> list[dict]:
     for _ in range(count):
         spikes = [rng.randint(1, 2**T - 1) if rng.random() < density else 0 for _ in range(CHANNELS)]
         last = not any(spikes) or rng.random() < 0.3
-        words.append({"spikes": spikes, "row": rng.getrandbits(24), "last": last, "tail": rng.getrandbits(1)})
+        marks = {"last": last, "tail": rng.getrandbits(1), "close": rng.getrandbits(1)}
+        words.append({"spikes": spikes, "row": rng.getrandbits(24)} | marks)
     return words
 
 
@@ -79,7 +81,7 @@ async def every_channel(dut):
     """Each channel alone, with each pattern, and each pair of neighbours."""
     await start(dut)
     bench = Bench(dut)
-    rest = {"row": 2**ADDRESS.width - 2, "last": 1, "tail": 0}
+    rest = {"row": 2**ADDRESS.width - 2, "last": 1, "tail": 0, "close": 0}
     words = []
     for channel in range(CHANNELS):
         for pattern in range(1, 2**T):

@@ -128,6 +128,7 @@ def make_layer(rng: random.Random, kind: str, **sizes) -> EventLayer:
         "input_base": rng.randrange(100),
         "position_params": rng.randrange(1000),
         "tile_params": rng.randrange(1000),
+        "spacing": SPACING,
     }
     return EventLayer(config=CONFIG, **KINDS[kind], **(chosen | sizes))
 
@@ -300,7 +301,7 @@ async def timing(dut):
             assert await bench.run(case, filled=True) == case.counts()["EVENTS"] + drain + window + START_UP, layer
             if not window:
                 case = make_case(bench.rng, replace(layer, channels=P), density=0)
-                waits = (len(case.lengths()) - 1) * layer.interval
+                waits = sum(case.layer.waits()[:-1])
                 assert await bench.run(case, filled=True) == waits + 1 + drain + START_UP, layer
 
 

@@ -26,6 +26,7 @@ class Segment:
     row: int
     last: bool
     tail: bool
+    close: bool = False
 
     def payload(self) -> int:
         return segment_layout().const(vars(self)).as_bits()
@@ -48,8 +49,8 @@ class Spikes:
         return pack((self.beats[beat] if inside is None or beat in inside else 0 for beat in beats), BEAT)
 
 
-def expected(segments: list[Segment], spikes: Spikes) -> list[tuple[int, int | None, bool, bool]]:
-    """Spikes, row (None in an empty word), last and tail of every word that leaves."""
+def expected(segments: list[Segment], spikes: Spikes) -> list[tuple[int, int | None, bool, bool, bool]]:
+    """Spikes, row (None in an empty word), last, tail and close of every word that leaves."""
     words, position = [], []
     for segment in segments:
         for address in segment.words():
@@ -57,28 +58,29 @@ def expected(segments: list[Segment], spikes: Spikes) -> list[tuple[int, int | N
             if found := spikes.word(address, segment):
                 position.append((found, row % 2**ADDRESS.width))
         if segment.last:
-            words += [(*word, False, segment.tail) for word in position[:-1]]
-            words.append((*(position or [(0, None)])[-1], True, segment.tail))
+            marks = (segment.tail, segment.close)
+            words += [(*word, False, *marks) for word in position[:-1]]
+            words.append((*(position or [(0, None)])[-1], True, *marks))
             position = []
     return words
 
 
-def observed(payload: int) -> tuple[int, int | None, bool, bool]:
+def observed(payload: int) -> tuple[int, int | None, bool, bool, bool]:
     word = word_layout(CONFIG).from_bits(payload)
     spikes = word.spikes.as_bits()
-    return spikes, word.row if spikes else None, bool(word.last), bool(word.tail)
+    return spikes, word.row if spikes else None, bool(word.last), bool(word.tail), bool(word.close)
 
 
 def random_segments(rng: random.Random, positions: int, longest: int) -> list[Segment]:
     segments = []
     for _ in range(positions):
-        tail = rng.random() < 0.3
+        marks = {"tail": rng.random() < 0.3, "close": rng.random() < 0.5}
         count = rng.randint(1, 3)
         for number in range(count):
             beats = rng.randint(1, longest)
             row = rng.choice((rng.randrange(64), rng.getrandbits(ADDRESS.width)))
             address = rng.randrange(BEATS - beats + 1)
-            segments.append(Segment(address=address, beats=beats, row=row, last=number == count - 1, tail=tail))
+            segments.append(Segment(address=address, beats=beats, row=row, last=number == count - 1, **marks))
     return segments
 
 

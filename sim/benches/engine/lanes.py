@@ -30,6 +30,7 @@ class Event:
     pattern: int
     last: bool
     tail: bool
+    close: bool = False
 
     def payload(self) -> int:
         return event_layout(CONFIG).const(vars(self)).as_bits()
@@ -41,8 +42,8 @@ def random_position(rng: random.Random, events: int, *, tail: bool = False, rows
     if events == 1 and rng.random() < 0.5:
         patterns = [0]
     chosen = [rng.choice(rows) + DEPTH * rng.randrange(4) if pattern else rng.getrandbits(24) for pattern in patterns]
-    numbered = enumerate(zip(chosen, patterns, strict=True))
-    return [Event(row, pattern, number == events - 1, tail) for number, (row, pattern) in numbered]
+    numbered, close = enumerate(zip(chosen, patterns, strict=True)), rng.random() < 0.3
+    return [Event(row, pattern, number == events - 1, tail, close) for number, (row, pattern) in numbered]
 
 
 class Bench:
@@ -62,8 +63,10 @@ class Bench:
         await start(self.dut)
         await self.clear()
 
-    def set(self, *, interval: int, last_beats: int) -> None:
-        self.dut.interval.value, self.dut.last_beats.value, self.last_beats = interval, last_beats, last_beats
+    def set(self, *, interval: int, last_beats: int, closing: int = 0) -> None:
+        """Choose the intervals, ``closing`` cycles more at the end of a tile, and the beats of the last group."""
+        self.dut.interval.value, self.dut.closing_interval.value = interval, interval + closing
+        self.dut.last_beats.value = self.last_beats = last_beats
 
     async def fill(self, weights: np.ndarray, rows: range = range(DEPTH)) -> None:
         """Send some rows, with gaps between the words."""
@@ -128,7 +131,7 @@ async def random_positions_and_stalls(dut):
         bench.source.stall = stall
         await bench.fill(random_weights(bench.rng))
         for last_beats in range(1, BEATS + 1):
-            bench.set(interval=BEATS + bench.rng.choice((0, 1, 5, 20)), last_beats=last_beats)
+            bench.set(interval=BEATS + bench.rng.choice((0, 1, 5, 20)), last_beats=last_beats, closing=7)
             await bench.clear()
             for tail in (False, True):
                 lengths = [bench.rng.choice((1, 1, 2, 5, 20)) for _ in range(25)]
@@ -169,17 +172,20 @@ async def timing(dut):
     bench = Bench(dut, rng=generator("timing"))
     await bench.begin()
     await bench.fill(random_weights(bench.rng))
-    for interval in (BEATS, BEATS + 1, 2 * BEATS + 2):
-        bench.set(interval=interval, last_beats=BEATS)
+    for interval, closing in ((BEATS, 0), (BEATS + 1, 0), (2 * BEATS + 2, 0), (BEATS, BEATS + 3)):
+        bench.set(interval=interval, last_beats=BEATS, closing=closing)
         # What the last position left waits for no one here.
-        await ClockCycles(dut.clk, interval)
+        await ClockCycles(dut.clk, interval + closing)
         lengths = [bench.rng.choice((1, 2, 3, interval - 1, interval, interval + 1, 20)) for _ in range(40)]
         probe = Probe(dut, ["events__valid", "events__ready", "sums__valid"])
-        await bench.check([random_position(bench.rng, length) for length in lengths])
+        positions = [random_position(bench.rng, length) for length in lengths]
+        await bench.check(positions)
         probe.stop()
         taken, ends, cycle = [], [], probe.when("events__valid")[0]
-        for length in lengths:
-            end = max(cycle + length - 1, ends[-1] + interval if ends else 0)
+        earliest = 0
+        for length, position in zip(lengths, positions, strict=True):
+            end = max(cycle + length - 1, earliest)
+            earliest = end + interval + closing * position[-1].close
             taken += [*range(cycle, cycle + length - 1), end]
             ends.append(end)
             cycle = end + 1

@@ -6,10 +6,12 @@ from itertools import product
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from hw.engine.loops import COUNT, STEP_CYCLES
-from hw.program import ADDRESS, DELTA, LEVELS
+from hw.engine.loops import STEP_CYCLES, LoopNest
+from hw.program import ADDRESS, DELTA, LAST, LEVELS, pack_fields
 from sim.benches.event_layer import steps
 from sim.streams import generator, pack, reset, start
+
+LAST_LAYOUT = LoopNest().signature.members["last"].shape
 
 LONG = 400
 """Most steps of a random nest."""
@@ -23,7 +25,7 @@ class Nest:
         self.iterations = list(product(*map(range, counts)))
 
     def drive(self, dut) -> None:
-        dut.last.value = pack(self.last, COUNT.width)
+        dut.last.value = pack_fields(LAST_LAYOUT, dict(zip(LEVELS, self.last, strict=True)))
         dut.deltas.value = pack(steps(self.last, self.strides), DELTA.width)
         dut.base.value = self.base
 
@@ -77,10 +79,9 @@ async def corners(dut):
     """The longest loop, alone at every level, and no loop at all."""
     await start(dut)
     rng = generator("corners")
-    longest = 2**COUNT.width
-    for level in range(len(LEVELS)):
-        counts = [longest if number == level else 1 for number in range(len(LEVELS))]
-        await run(dut, Nest(counts, [2**11] * len(LEVELS), 2**24 - 1), longest + 1, stall=0, rng=rng)
+    for level, width in enumerate(LAST.values()):
+        counts = [2**width if number == level else 1 for number in range(len(LEVELS))]
+        await run(dut, Nest(counts, [2**11] * len(LEVELS), 2**24 - 1), 2**width + 1, stall=0, rng=rng)
     await run(dut, Nest([1] * len(LEVELS), [1] * len(LEVELS), 5), 3, stall=0, rng=rng)
 
 

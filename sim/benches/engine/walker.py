@@ -16,16 +16,18 @@ CONFIG = HardwareConfig(**parameters())
 ALL_ROWS = 2**ADDRESS.width - 1
 
 
-def expected(layer: EventLayer) -> list[tuple[list[tuple[int, int]], bool]]:
-    """The input beats of every position, (address, weight row), and whether its group is the last."""
+def expected(layer: EventLayer) -> list[tuple[list[tuple[int, int]], bool, bool]]:
+    """The input beats of every position, (address, weight row), whether its group is the last, and whether it is the
+    last of its tile."""
     mask = 2**ADDRESS.width - 1
     return [
         (
             [(address & mask, row + group * layer.group_rows & mask) for address, row in layer.input_beats(*place)],
             group == layer.groups - 1,
+            bool(route["close"]),
         )
         for group in range(layer.groups)
-        for place in layer.walk()
+        for place, route in zip(layer.walk(), layer.places(group), strict=True)
     ]
 
 
@@ -39,7 +41,7 @@ def window_rows(layer: EventLayer) -> list[int]:
     return [len({row for _, row, _ in layer.taps(y, x)}) for _, y, x, _ in layer.walk()]
 
 
-def observed(payloads: list[int]) -> list[tuple[list[tuple[int, int]], bool]]:
+def observed(payloads: list[int]) -> list[tuple[list[tuple[int, int]], bool, bool]]:
     """Segments as `expected` has them; the last one must close a position."""
     positions, beats = [], []
     mask = 2**ADDRESS.width - 1
@@ -48,7 +50,7 @@ def observed(payloads: list[int]) -> list[tuple[list[tuple[int, int]], bool]]:
         for beat in range(segment.beats):
             beats.append((segment.address + beat & mask, segment.row + beat * CONFIG.beat_channels & mask))
         if segment.last:
-            positions.append((beats, bool(segment.tail)))
+            positions.append((beats, bool(segment.tail), bool(segment.close)))
             beats = []
     assert not beats, "segments after the last position"
     return positions

@@ -129,7 +129,8 @@ def test_silent_and_saturated_networks():
         for step, layer in zip(steps, active, strict=True):
             if layer is not None and not step.reads.name.endswith(".counts"):
                 np.testing.assert_allclose(layer.events, rate * layer.inputs)
-                np.testing.assert_allclose(layer.cost(3), np.maximum(rate * layer.inputs, 3))
+                least = 3 + np.arange(len(layer.inputs)) % 2
+                np.testing.assert_allclose(layer.cost(least), np.maximum(rate * layer.inputs, least))
 
 
 @pytest.mark.parametrize(

@@ -136,8 +136,9 @@ def test_silence_costs_the_interval_of_the_drain_and_noise_the_events(pixels):
         assert (layer.ideal == 0) == (layer.kind == "event")
         assert layer.limit != "adders"
     conv5 = next(number for number, step in enumerate(pixels.steps) if step.name == "conv5")
-    # Two groups of four beats, each of which is counted on its way, or the words of silent maps.
-    assert silent.layers[conv5].lost.drain == 2 * 16 * 8
+    # Two groups of four beats: they leave in four cycles, and after each of the four tiles of four positions come three
+    # planes of counts and a gap. The first position waits for no one.
+    assert silent.layers[conv5].lost.drain == 2 * (12 * 4 + 4 * (4 * 4 + 3)) - (4 * 4 + 3) + 1
     dense = pixels.steps[conv5]
     assert noisy.layers[conv5].ideal == 2 * 32 * (4 * 4 * 9 - 4 * 3 * 4 + 4) == 2 * pixels.activity[conv5].inputs.sum()
     assert noisy.layers[conv5].sops == dense.outputs * 4 * pixels.activity[conv5].inputs.sum()
