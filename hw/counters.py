@@ -8,6 +8,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from hw.neurons.adders import add_joined
+
 
 class Counter(IntEnum):
     """One counter of a layer; the number is its index on the counters port."""
@@ -120,12 +122,12 @@ class CounterBank(wiring.Component):
     def _gather(self, m, mine):
         """Add up the increments between two turns of each counter; return what the counter at its turn has gathered."""
         counting = self.enable & ~self.report & ~self.busy
-        gathered = 0
+        registers, pairs, gathered = [], [], 0
         for counter, width in self._widths.items():
             register = Signal(width + len(Counter).bit_length(), name=f"gathered_{counter.name.lower()}")
-            kept = Mux(mine[counter], 0, register)
+            registers.append(register)
+            pairs.append((Mux(mine[counter], 0, register), Mux(counting, self.increments[counter.name], 0)))
             gathered |= Mux(mine[counter], register, 0)
-            m.d.sync += register.eq(kept + Mux(counting, self.increments[counter.name], 0))
-            with m.If(self.clear):
-                m.d.sync += register.eq(0)
+        for register, total in zip(registers, add_joined(m, pairs, unused=self.clear), strict=True):
+            m.d.sync += register.eq(Mux(self.clear, 0, total))
         return gathered

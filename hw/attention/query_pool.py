@@ -35,7 +35,7 @@ class QueryPool(wiring.Component):
     o : Out(stream({address, data})), beats of the counts: plane by plane, each beat by beat
     busy : Out(1), spikes have to be counted or counts to be written, from the cycle after a beat on
 
-    **Latency**: 3 cycles from the first beat of a closing position to the first beat of its counts. **Throughput**: one
+    **Latency**: 4 cycles from the first beat of a closing position to the first beat of its counts. **Throughput**: one
     beat a cycle, in and out.
     """
 
@@ -102,27 +102,29 @@ class QueryPool(wiring.Component):
         """Write the planes of a tile; return whether there is more of it to come."""
         draining, row = Signal(), Signal(ADDRESS)  # first beat of the plane
         beat, bit = Signal(range(self._config.group_beats)), Signal.like(self.last_plane)
-        load, wrap = Signal(), Signal()
-        counts, shown = read_block(m, totals, address=beat, enable=load), Signal.like(bit)
+        move, load, wrap = Signal(), Signal(), Signal()
         m.d.comb += [
-            load.eq(draining & (~self.o.valid | self.o.ready)),
+            move.eq(~self.o.valid | self.o.ready),
+            load.eq(draining & move),
             wrap.eq(beat == last),
-            *(
-                pattern.eq(Cat(count.bit_select(shown, 1) for count in steps))
-                for pattern, steps in zip(self.o.p.data, counts, strict=True)
-            ),
         ]
-        with m.If(load):
+        # What the memory delivers, and behind it the beat that is offered.
+        counts, arrived = read_block(m, totals, address=beat, enable=load), Signal()
+        shown, address = hold(m, bit, load), hold(m, (row + beat)[: ADDRESS.width], load)
+        with m.If(move):
             m.d.sync += [
-                self.o.valid.eq(1),
-                self.o.p.address.eq(row + beat),
-                beat.eq(Mux(wrap, 0, beat + 1)),
-                shown.eq(bit),
+                arrived.eq(draining),
+                self.o.valid.eq(arrived),
+                self.o.p.address.eq(address),
+                *(
+                    pattern.eq(Cat(count.bit_select(shown, 1) for count in steps))
+                    for pattern, steps in zip(self.o.p.data, counts, strict=True)
+                ),
             ]
-        with m.Elif(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+        with m.If(load):
+            m.d.sync += beat.eq(Mux(wrap, 0, beat + 1))
         with m.If(load & wrap):
             m.d.sync += [row.eq(row + self.plane), bit.eq(bit - 1), draining.eq(bit != 0)]
         with m.If(begin):
             m.d.sync += [row.eq(start), beat.eq(0), bit.eq(self.last_plane), draining.eq(1)]
-        return draining
+        return draining | arrived

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out, connect
 from hw.beats import event_layout, fill_layout, sums_layout
 from hw.config import WEIGHT_BITS, HardwareConfig
 from hw.memory.memory import block_memory, read_block
+from hw.neurons.adders import add_joined
 from hw.neurons.pipeline import delay
 from hw.program import DESCRIPTOR, INTERVAL
 
@@ -65,11 +66,12 @@ class LaneBeat(wiring.Component):
 
         accumulators, shown = Signal(layout, reset_less=True), Signal(layout, reset_less=True)
         for sums, weight in zip(accumulators, weights, strict=True):
-            for total, enable in zip(sums, self.pattern, strict=True):
+            added = add_joined(m, [(total, weight) for total in sums], unused=self.clear)
+            for total, enable, more in zip(sums, self.pattern, added, strict=True):
                 with m.If(self.clear):
                     m.d.sync += total.eq(0)
                 with m.Elif(enable):
-                    m.d.sync += total.eq(total + weight)
+                    m.d.sync += total.eq(more)
         # The register's reset makes the zeros: an OR of all beats then takes the place of a multiplexer.
         m.d.sync += shown.as_value().eq(Mux(self.select, accumulators.as_value(), 0))
         m.d.comb += self.sums.eq(shown)

@@ -21,8 +21,8 @@ class SpikeMemory(wiring.Component):
     beat_enable : In(1), beat_address : In(24), read one beat, in place of a word ...
     beat_data : Out, ... and have it one cycle later, until the next read
 
-    Throughput: one beat written and one word or beat read a cycle. Reading a word while it is written gives the old
-    one. A reset leaves the contents.
+    Throughput: one beat written and one word or beat read a cycle. A beat can be read two cycles after it was written;
+    when it is read one cycle after, it may be anything, but not the others of its word. A reset leaves the contents.
     """
 
     def __init__(self, *, config: HardwareConfig):
@@ -43,17 +43,19 @@ class SpikeMemory(wiring.Component):
         m = Module()
         config = self.config
         beat_bits = spikes_layout(config).size
-        # A word may be written while it is read: each beat has a block RAM of its own, and only the others count.
+        # Every beat of the words has a block RAM of its own: the others can be read while one is written.
         m.submodules.memory = memory = block_memory(shape=config.word_beats * beat_bits, depth=config.spike_depth)
         write_port, address = memory.write_port(granularity=beat_bits), Signal(range(config.spike_depth))
         word = read_block(m, memory, address=address, enable=self.enable | self.beat_enable)
 
         shift = config.word_beats.bit_length() - 1
-        payload = self.write.payload
+        # Who writes is far away from the block RAMs: a cycle for the way.
+        valid, payload = Signal(), Signal.like(self.write.payload, reset_less=True)
+        m.d.sync += [valid.eq(self.write.valid), payload.eq(self.write.payload)]
         m.d.comb += [
             write_port.addr.eq(payload.address >> shift),
             write_port.data.eq(payload.data.as_value().replicate(config.word_beats)),
-            write_port.en.eq(self.write.valid << (payload.address[:shift] if shift else 0)),
+            write_port.en.eq(valid << (payload.address[:shift] if shift else 0)),
             address.eq(self.address),
             self.data.as_value().eq(word),
         ]

