@@ -14,7 +14,8 @@ def add_joined(m: Module, pairs: Sequence[tuple[Value, Value]], *, unused: Value
         0 a1  0 a0
       + 0 b1  0 b0
 
-    The zeros are ``unused``, a signal that is 1 only where nobody uses the sums: Yosys would cut the adder at constants.
+    The zeros are ``unused``, a signal that is 1 only where nobody uses the sums: where they were constant, Yosys would
+    cut the adder.
     """
     left, right, places, start = [], [], [], 0
     for first, second in pairs:
