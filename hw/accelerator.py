@@ -217,11 +217,15 @@ class Accelerator(wiring.Component):
         mixed = Signal(16)  # positions that the projection has not begun
         ready = units.neurons.mixed & written.valid & written.payload.last
         m.d.sync += mixed.eq(mixed + ready - (engine.begun & layer.awaits_mix))
+        # Whose turn it is, is decided a cycle ahead: the way from one unit through the other would be too long.
+        turn = Signal()
+        m.d.sync += turn.eq(sequencer.active & mix.busy & ~engine.coming & ~engine.spike_wanted)
         m.d.comb += [
             mix.layer.eq(layer),
             mix.configure.eq(sequencer.begin & layer.mixed),
             mix.group.eq(units.attention.complete),
-            mix.enable.eq(sequencer.active & ~engine.currents.valid & ~engine.spike_enable),
+            mix.enable.eq(turn),
+            engine.spike_blocked.eq(turn),
             engine.hold.eq(layer.awaits_mix & (mixed == 0)),
         ]
         with m.If(mix.configure):

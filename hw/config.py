@@ -125,8 +125,8 @@ class HardwareConfig:
             raise SaformerError(
                 f"hardware: acc_bits must be between 9 and current_bits ({self.current_bits}), not {self.acc_bits}"
             )
-        if self.fifo_depth < 5:
-            raise SaformerError(f"hardware: fifo_depth must be at least 5, not {self.fifo_depth}")
+        if self.fifo_depth < 6:
+            raise SaformerError(f"hardware: fifo_depth must be at least 6, not {self.fifo_depth}")
 
     @property
     def group_beats(self) -> int:
@@ -165,7 +165,7 @@ _PAPER = _BEAT | {
 HARDWARE = {
     config.name: config
     for config in (
-        HardwareConfig(name="small", lanes=16, bus_bytes=4, word_channels=16, spike_depth=4096, fifo_depth=8),
+        HardwareConfig(name="small", lanes=16, bus_bytes=4, word_channels=16, spike_depth=4096),
         HardwareConfig(name="narrow", lanes=32, bus_bytes=4, beat_channels=2, query_depth=4096),
         HardwareConfig(
             name="default",

@@ -70,10 +70,15 @@ def describe(component: wiring.Component) -> Interface:
     )
 
 
-def recipe(component: wiring.Component, *, trace: bool, public: tuple[tuple[str, str], ...]) -> Recipe:
+UNCHECKED = ("-Wno-lint", "-Wno-style", "-Wno-TIMESCALEMOD", "-Wno-UNOPTFLAT")
+"""Flags for a netlist: its style is Yosys', and what looks like a loop are bits of the same bus."""
+
+
+def recipe(component: wiring.Component, *, trace: bool, public: tuple[tuple[str, str], ...], gates: bool) -> Recipe:
     """Return how a component is built as a shared library.
 
-    ``trace`` adds waveforms; ``public`` names (module, signal) pairs that can be changed from outside.
+    ``trace`` adds waveforms; ``public`` names (module, signal) pairs that can be changed from outside. For
+    ``gates`` and what a vendor's cells do, looking for mistakes makes no sense, and optimising takes too long.
     """
     flags = ["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3", "-CFLAGS", "-fPIC -fvisibility=hidden"]
     # Several models live in one process: nothing of one may be taken for a part of another.
@@ -81,8 +86,8 @@ def recipe(component: wiring.Component, *, trace: bool, public: tuple[tuple[str,
     visible = [f'public_flat_rw -module "{module}" -var "{signal}"' for module, signal in public]
     return Recipe(
         product="libmodel.so",
-        flags=(*flags, "--trace") if trace else tuple(flags),
-        variables=("OPT_FAST=-O3 -march=native", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2"),
+        flags=(*flags, *["--trace"] * trace, *UNCHECKED * gates),
+        variables=("OPT_FAST=-O0" if gates else "OPT_FAST=-O3 -march=native", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2"),
         sources={
             "native.cpp": SOURCE.read_text(),
             "ports.h": _header(describe(component)),

@@ -52,6 +52,7 @@ class NativeModel:
     trace : file for a VCD waveform of everything, or None
     public : (module, signal) pairs that `flip` can change, named as in the Verilog: ``("top.engine", "weights")``
     identity : for `sim.verilog.cached_verilog`, or None to convert the component anew
+    gates : the Verilog of its gates (`sim.gates.gate_level`), in place of its own
 
     Members: ``cycle`` : clock cycles since the start; ``seconds`` : time spent simulating.
 
@@ -66,6 +67,7 @@ class NativeModel:
         trace: Path | None = None,
         public: tuple[tuple[str, str], ...] = (),
         identity: str | None = None,
+        gates: str | None = None,
     ):
         self._interface = describe(component)
         self._sources = _index(self._interface.sources, stream_name)
@@ -75,9 +77,10 @@ class NativeModel:
         self._memories = _index(self._interface.memories, bus_name)
         self.seconds = 0.0
         self._handle = None
-        how = recipe(component, trace=trace is not None, public=public)
-        verilog = to_verilog(component) if identity is None else cached_verilog(component, identity=identity)
-        self._library = _load(build(verilog=verilog, recipe=how))
+        how = recipe(component, trace=trace is not None, public=public, gates=gates is not None)
+        if gates is None:
+            gates = to_verilog(component) if identity is None else cached_verilog(component, identity=identity)
+        self._library = _load(build(verilog=gates, recipe=how))
         sizes = [_words([words(port) for port in ports]) for ports in (self._interface.sources, self._interface.sinks)]
         self._handle = self._library.sim_new(*sizes, seed)
         if trace is not None and not self._library.sim_trace(self._handle, str(trace).encode()):

@@ -57,6 +57,7 @@ class Simulator:
     ----------
     config : of the accelerator
     accelerator : the design, if it is not `hw.accelerator.Accelerator`
+    gates : the Verilog of its gates, to simulate these
     trace : file for a VCD waveform, or None
     memory : latency and bandwidth of the external memory
     stall, seed : probability that the pixel stream pauses before an item, and the external memory before a word or a
@@ -72,6 +73,7 @@ class Simulator:
         *,
         config: HardwareConfig,
         accelerator: wiring.Component | None = None,
+        gates: str | None = None,
         trace: Path | None = None,
         memory: ExternalMemory | None = None,
         stall: float = 0.0,
@@ -82,6 +84,7 @@ class Simulator:
         self.native = NativeModel(
             Accelerator(config=config) if own else accelerator,
             identity=repr(config) if own else None,
+            gates=gates,
             trace=trace,
             seed=seed,
         )

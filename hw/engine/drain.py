@@ -33,6 +33,7 @@ class Drain(wiring.Component):
         cycles apart, and after the last position of a tile ``2 * beats + RECALL_GAP`` where positions and tiles have a
         target
     currents : Out(stream of `hw.beats.current_layout`, always ready)
+    coming : Out(1), a current leaves in the next cycle
     release : Out(1), a group has left the lanes
     done : Out(1), the last current of the layer is leaving
 
@@ -48,6 +49,7 @@ class Drain(wiring.Component):
                 "start": In(1),
                 "sums": In(stream.Signature(lane_layout(config), always_ready=True)),
                 "currents": Out(stream.Signature(current_layout(config), always_ready=True)),
+                "coming": Out(1),
                 "release": Out(1),
                 "done": Out(1),
             }
@@ -86,6 +88,7 @@ class Drain(wiring.Component):
         ]
         _, emitted = stages(m, emit, FOLD_CYCLES)
         _, ended = stages(m, ending, FOLD_CYCLES)
+        m.d.comb += self.coming.eq(emitted[-1])
         m.d.sync += [self.currents.valid.eq(emitted[-1]), self.done.eq(ended[-1])]
         self._send(m, fold.result, route, delay(m, of_tile, FOLD_CYCLES), delay(m, fold.beat, FOLD_CYCLES))
         return m

@@ -32,7 +32,9 @@ class Engine(wiring.Component):
     waiting : Out(1), the next inputs wait for their weights; as late as the tally
     release : Out(1), ``layer.weight_rows`` rows, the oldest, are not needed any more
     fill : In(stream of `hw.beats.fill_layout`, always ready), weights on their way into the buffer
+    spike_wanted : Out(1), spike_blocked : In(1), a word of spike memory is read in this cycle, if nobody else does
     spike_enable : Out(1), spike_address : Out, spike_data : In, spike memory, words
+    coming : Out(1), a current leaves in the next cycle
     currents : Out(stream of `hw.beats.current_layout`, always ready)
     tally : Out, what happened two cycles ago (`hw.engine.tally.tally_layout`)
     done : Out(1), the last current is leaving
@@ -53,9 +55,12 @@ class Engine(wiring.Component):
                 "waiting": Out(1),
                 "release": Out(1),
                 "fill": In(stream.Signature(fill_layout(config), always_ready=True)),
+                "spike_wanted": Out(1),
+                "spike_blocked": In(1),
                 "spike_enable": Out(1),
                 "spike_address": Out(range(config.spike_depth)),
                 "spike_data": In(word_layout(config)["spikes"].shape),
+                "coming": Out(1),
                 "currents": Out(stream.Signature(current_layout(config), always_ready=True)),
                 "tally": Out(tally_layout(config)),
                 "done": Out(1),
@@ -90,6 +95,9 @@ class Engine(wiring.Component):
             self.begun.eq(walker.begun),
             self.waiting.eq(delay(m, walker.waiting, TALLY_CYCLES)),
             self.release.eq(drain.release),
+            self.coming.eq(drain.coming),
+            self.spike_wanted.eq(fetcher.wanted),
+            fetcher.blocked.eq(self.spike_blocked),
             self.spike_enable.eq(fetcher.enable),
             self.spike_address.eq(fetcher.address),
             fetcher.data.eq(self.spike_data),

@@ -7,9 +7,10 @@ from amaranth.lib.wiring import In, Out
 
 from hw.beats import segment_layout, word_layout
 from hw.config import HardwareConfig
+from hw.neurons.pipeline import delay
 
-IN_FLIGHT = 5
-"""Words between the read request and the FIFO: being requested, read, masked, judged and held back."""
+IN_FLIGHT = 6
+"""Words between the decision to read and the FIFO: decided, being requested, read, masked, judged and held back."""
 
 JUDGED_BITS = 16
 """Spikes that one bit stands for when a word is judged."""
@@ -25,6 +26,8 @@ class Fetcher(wiring.Component):
     Members
     -------
     segments : In(stream of `hw.beats.segment_layout`)
+    wanted : Out(1), a word is read in this cycle, if the memory is not in use ...
+    blocked : In(1), ... by someone else
     enable : Out(1), a word is read in this cycle
     address : Out, the word in spike memory
     data : In, the word, one cycle after its address
@@ -40,6 +43,8 @@ class Fetcher(wiring.Component):
         super().__init__(
             {
                 "segments": In(stream.Signature(segment_layout())),
+                "wanted": Out(1),
+                "blocked": In(1),
                 "enable": Out(1),
                 "address": Out(range(config.spike_depth)),
                 "data": In(layout["spikes"].shape),
@@ -57,7 +62,7 @@ class Fetcher(wiring.Component):
             self.words.valid.eq(fifo.r_rdy),
             fifo.r_en.eq(self.words.ready),
         ]
-        room = fifo.level <= self.config.fifo_depth - IN_FLIGHT
+        room = delay(m, fifo.level <= self.config.fifo_depth - IN_FLIGHT, 1)
         valid, mask, word = self._read(m, room)
         self._hold(m, *self._judge(m, valid, mask, word), fifo)
         return m
@@ -74,7 +79,8 @@ class Fetcher(wiring.Component):
         active, finish = Signal(), Signal()
         m.d.comb += [
             finish.eq(left <= beats),
-            self.enable.eq(active & room),
+            self.wanted.eq(active & room),
+            self.enable.eq(self.wanted & ~self.blocked),
             self.address.eq(segment.address),
             self.segments.ready.eq(~active | (self.enable & finish)),
         ]

@@ -1,4 +1,4 @@
-"""Being the memory beside a design."""
+"""Being the memory beside a design, and those who use it too."""
 
 import random
 from collections.abc import Callable
@@ -26,5 +26,16 @@ def serve(dut: HierarchyObject, prefix: str, read: Callable[[int], int], *, nois
                 value = noise.getrandbits(len(data))
             await RisingEdge(dut.clk)
             data.value = value
+
+    cocotb.start_soon(run())
+
+
+def toggle(dut: HierarchyObject, port: str, probability: Callable[[], float], *, rng: random.Random) -> None:
+    """Set an input of one bit in every cycle with some probability, which may change."""
+
+    async def run():
+        while True:
+            getattr(dut, port).value = int(rng.random() < probability())
+            await RisingEdge(dut.clk)
 
     cocotb.start_soon(run())

@@ -55,7 +55,7 @@ def test_memories_have_at_least_two_entries(name):
         ({"current_bits": 33}, "current_bits must be between 17 and 32, not 33"),
         ({"acc_bits": 8}, "acc_bits must be between 9 and current_bits (24), not 8"),
         ({"acc_bits": 25}, "acc_bits must be between 9 and current_bits (24), not 25"),
-        ({"fifo_depth": 4}, "fifo_depth must be at least 5, not 4"),
+        ({"fifo_depth": 5}, "fifo_depth must be at least 6, not 5"),
     ],
 )
 def test_sizes_that_make_no_sense(sizes, message):
@@ -66,7 +66,7 @@ def test_sizes_that_make_no_sense(sizes, message):
 @pytest.mark.parametrize(
     "sizes",
     [
-        {"current_bits": 17, "acc_bits": 9, "fifo_depth": 5, "timesteps": 1},
+        {"current_bits": 17, "acc_bits": 9, "fifo_depth": 6, "timesteps": 1},
         {"current_bits": 32, "acc_bits": 32, "timesteps": 16, "lanes": 1024, "beat_channels": 8},
         {"lanes": 8, "word_channels": 8, "query_depth": 2},
         {"lanes": 1020, "beat_channels": 4, "bus_bytes": 4},

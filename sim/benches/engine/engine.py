@@ -18,7 +18,7 @@ from hw.engine.tally import TALLIED, TALLY_CYCLES, tally_layout
 from hw.program import Fold, Target
 from sim.benches.event_layer import EventLayer
 from sim.benches.probe import Probe
-from sim.benches.served import serve
+from sim.benches.served import serve, toggle
 from sim.benches.weight_feed import WeightFeed
 from sim.streams import StreamSink, generator, pack, parameters, reset, start
 
@@ -159,16 +159,10 @@ class Bench:
         self.sink = StreamSink(dut, "currents")
         self.feed = WeightFeed(dut, CONFIG, generator("feed"))
         self.held = 0.0
-        dut.hold.value = 0
+        # At random, positions are held back, and others use the spike memory.
+        for port in ("hold", "spike_blocked"):
+            toggle(dut, port, lambda: self.held, rng=generator(port))
         serve(dut, "spike_", self._word, noise=generator("noise"))
-        cocotb.start_soon(self._hold())
-
-    async def _hold(self) -> None:
-        """Hold positions back at random."""
-        rng = generator("hold")
-        while True:
-            self.dut.hold.value = int(rng.random() < self.held)
-            await RisingEdge(self.dut.clk)
 
     def _word(self, address: int) -> int:
         first = address * CONFIG.word_beats

@@ -10,7 +10,7 @@ from hw.beats import segment_layout, spikes_layout, word_layout
 from hw.config import HardwareConfig
 from hw.program import ADDRESS
 from sim.benches.probe import Probe
-from sim.benches.served import serve
+from sim.benches.served import serve, toggle
 from sim.streams import StreamSink, StreamSource, generator, monitor, pack, parameters, reset, start
 
 CONFIG = HardwareConfig(**parameters())
@@ -92,6 +92,8 @@ class Bench:
         self.spikes = Spikes(generator("empty"), 0)
         self.source, self.sink = StreamSource(dut, "segments"), StreamSink(dut, "words")
         self.rng = generator("bench")
+        self.blocked = 0.0
+        toggle(dut, "blocked", lambda: self.blocked, rng=generator("blocked"))
         serve(dut, "", lambda address: self.spikes.word(address), noise=generator("noise"))
         monitor(dut, ["words"])
 
@@ -114,7 +116,9 @@ async def random_segments_and_stalls(dut):
     for stalls in ((0, 0), (0.6, 0), (0, 0.6), (0.4, 0.4), (0, 0.95)):
         bench.source.stall, bench.sink.stall = stalls
         for density in (0, 0.02, 0.1, 0.5, 1):
-            await bench.check(random_segments(bench.rng, 25, 4 * WORD_BEATS), density=density)
+            for bench.blocked in (0.0, 0.5):
+                await bench.check(random_segments(bench.rng, 25, 4 * WORD_BEATS), density=density)
+    bench.blocked = 0.0
     await ClockCycles(dut.clk, 10)
     assert not bench.sink.items
 

@@ -22,7 +22,7 @@ CONFIGS = (
         word_channels=4,
         acc_bits=17,
         weight_depth=512,
-        fifo_depth=8,
+        fifo_depth=16,
     ),
 )
 

@@ -1,0 +1,52 @@
+"""The netlist of the accelerator gives the bits of the integer model."""
+
+import dataclasses
+import functools
+
+import pytest
+
+from golden.calibrate import init_model
+from golden.data import fit_images, load_bundled
+from hw.accelerator import Accelerator
+from hw.compile.fit import fit
+from hw.config import HardwareConfig
+from hw.synth.devices import DEVICES
+from sim.cosim import cosim
+from sim.gates import gate_level
+from sim.simulate import Simulator
+from tests.conftest import SMALL
+
+SIZES = {"lanes": 4, "timesteps": 2, "beat_channels": 1, "word_channels": 4, "bus_bytes": 4, "fifo_depth": 8}
+MODEL = init_model(dataclasses.replace(SMALL, timesteps=2, pool_stages=(3, 4), image_size=8, windows=1), seed=3)
+HARDWARE = fit([MODEL], HardwareConfig(name="gates", weight_depth=128, current_bits=20, **SIZES))
+CASES = {
+    # Yosys has no model of the ECP5's block RAM, so there all memories are in LUTs.
+    "ECP5": ("lfe5u-85f", "-nobram"),
+    "ECP5, without abc9": ("lfe5u-85f", "-nobram -noabc9"),
+    "iCE40": ("up5k", ""),
+}
+
+
+@functools.cache
+def gates(device, options):
+    return gate_level(Accelerator(config=HARDWARE), DEVICES[device], options=options)
+
+
+def compare(netlist):
+    """What differs between a netlist and the integer model, on one image."""
+    images = fit_images(load_bundled().images[:1], channels=3, size=8)
+    with Simulator(config=HARDWARE, gates=netlist) as engine:
+        return cosim(MODEL, images, [0], config=HARDWARE, engine=engine).mismatches
+
+
+@pytest.mark.parametrize(("device", "options"), CASES.values(), ids=CASES)
+def test_the_netlist_gives_the_same_bits(device, options):
+    assert [str(mismatch) for mismatch in compare(gates(device, options))] == []
+
+
+def test_a_wrong_gate_is_found():
+    netlist = gates("up5k", "")
+    # The carry of every adder is lost where it should be passed on.
+    wrong = netlist.replace("(I0 && I1) || ((I0 || I1) && CI)", "(I0 && I1)")
+    assert wrong != netlist
+    assert compare(wrong)
