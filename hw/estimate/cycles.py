@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from hw.attention.attention import MaskNeuron
 from hw.compile.allocate import channel_beats, map_beats
 from hw.compile.intervals import intervals
 from hw.compile.limits import STREAM_TARGETS
@@ -36,11 +37,11 @@ DESCRIBED = 6
 REPORT = len(Counter) + 2
 """Cycles from the end of a layer to its last counter."""
 
-FILL = 13
-"""Cycles from the start of an EVENT layer to its first event in the lanes: walker 2, fetcher 6, emitter 2, lanes 3."""
+FILL = 18
+"""Cycles from the start of an EVENT layer to its first event in the lanes: walker 6, fetcher 8, emitter 2, lanes 2."""
 
-EMPTY = 5
-"""Cycles from the last event to the last current, besides its beats: difference, bit-planes, fold, place."""
+EMPTY = 10
+"""Cycles from the last event to the last current, besides its beats: lanes 2, difference 2, bit-planes 2, fold 4."""
 
 REFILL = 8
 """Cycles without an event after a wait for weights or for mixed positions: fetcher and emitter start again."""
@@ -51,8 +52,8 @@ MIX = 7
 LOAD = 2
 """Cycles of a LOAD besides its items: the last beat is written."""
 
-POOL = 4
-"""Cycles of a pass of a POOL besides its reads: memory, register, sum."""
+POOL = 2
+"""Cycles of a pass of a POOL besides its reads: memory, register."""
 
 SETTLED = 2
 """Cycles from settled pipelines to the end of the layer."""
@@ -154,12 +155,14 @@ class _Inference:
         }
 
     def pool(self, step: Step) -> dict:
-        """The residual stream is read once; between passes the neurons' states come back."""
-        reads = step.passes * step.tokens * channel_beats(step.outputs, self.config)
+        """The residual stream is read once, with a cycle to end every sum; between passes the neurons' states come
+        back."""
+        sums = step.passes * channel_beats(step.outputs, self.config)
+        reads = sums * step.tokens
         return {
             "ideal": reads,
             "busy": Busy(stream=reads),
-            "lost": Lost(fixed=step.passes * POOL + (step.passes - 1) * self.spacing + self.settle(self.path)),
+            "lost": Lost(fixed=step.passes * POOL + sums + (step.passes - 1) * self.spacing + self.settle(self.path)),
             "traffic": Traffic(
                 stream_reads=reads,
                 spike_writes=map_beats(step.writes, self.config),
@@ -180,7 +183,9 @@ class _Inference:
             busy += self.needs(step, active, beats)
         events = groups * float(active.events.sum())
         planes = step.counts.planes if step.counts else 0
-        fixed = FILL + EMPTY + _leaving(step) * beats + self.settle(self.path + planes * beats)
+        # The mask neuron goes through the keys of the last group when they are all there.
+        behind = planes * beats + (beats * MaskNeuron(config=config).beat if Target.KEY in step.targets else 0)
+        fixed = FILL + EMPTY + _leaving(step) * beats + self.settle(self.path + behind)
         return {
             "ideal": events,
             "events": events,
@@ -202,7 +207,11 @@ class _Inference:
         if first and step.keys is not None:
             self.follow_mixing(walk, costs, active.words + beats)
         else:
-            self.mixing.advance(float(costs.sum()) - int(active.words.sum()) - len(costs) * _leaving(step) * beats)
+            currents = beats * sum(
+                step.passes * (step.reads.positions if target is step.position else step.tiles)
+                for target in step.targets
+            )
+            self.mixing.advance(float(costs.sum()) - int(active.words.sum()) - currents)
         walk.lose("spike_memory", self.starve(costs, active))
         walk.lose("drain", float((costs - active.events).sum()))
         walk.time += float(active.events.sum())
