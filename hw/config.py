@@ -15,7 +15,7 @@ WEIGHT_BITS = 8
 MAX_TIMESTEPS = 16
 """Timesteps of a model, a limit of the program format."""
 
-MAX_GROUP_BEATS = 255
+MAX_GROUP_BEATS = 256
 """Beats of a group that a descriptor can count."""
 
 

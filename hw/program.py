@@ -70,7 +70,7 @@ DESCRIPTOR = {
     **{f"last_{level}": unsigned(LAST[level]) for level in LEVELS},  # iterations of each loop, minus one
     "step_mask": unsigned(16),  # timesteps of the last pass that the model has, one bit each
     "last_group": unsigned(8),  # groups of output channels, minus one
-    "last_beats": unsigned(8),  # beats of the last group
+    "last_beats": unsigned(9),  # beats of the last group
     "group_channels": unsigned(12),  # output channels in every group but the last
     "last_channels": unsigned(12),  # output channels in the last group
     "interval": INTERVAL,  # fewest cycles from the end of a position to that of the next

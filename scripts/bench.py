@@ -21,10 +21,13 @@ from hw.estimate.activity import measure
 from hw.estimate.costs import Estimate
 from hw.estimate.cycles import estimate
 from hw.estimate.timelines import ExternalMemory
+from hw.synth.devices import find_device
+from hw.synth.flow import synthesise
 from scripts.cosim import DEFAULT_MEMORY, Bandwidth, Latency
 from scripts.inputs import DataFolder, JsonFile, NamedModel, load_images, resolve_model
 from scripts.outputs import ensure_writable, write_json
 from scripts.resume import ResultsFile, run_points
+from scripts.synth import design_rtlil
 from scripts.tables import console, integer, percent, table
 from sim.cosim import cosim
 from sim.results import CosimResult
@@ -45,7 +48,11 @@ def bench(
     ] = "default",
     lanes: Annotated[
         str, typer.Option(metavar="N,N,..", help="Lanes; the weight bus grows with them.")
-    ] = "32,64,128,256",
+    ] = "16,32,64,128,256",
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Synthesise every size for this device too, and count LUTs: takes minutes."),
+    ] = None,
     images: Annotated[int, typer.Option(metavar="K", min=1, help="Images for each network.")] = 1,
     data: DataFolder = None,
     latency: Latency = DEFAULT_MEMORY.latency,
@@ -67,6 +74,7 @@ def bench(
         "data": str(data.resolve()) if data else None,
         "latency": latency,
         "bandwidth": bandwidth,
+        "device": device and find_device(device).name,
     }
     points = [
         {"model": name, "beside": beside, "hardware": dataclasses.asdict(sized), **common}
@@ -109,7 +117,7 @@ def _companions(names: Sequence[str], timesteps: int) -> dict[str, list[str]]:
 
 def evaluate(point: dict) -> dict:
     """Return the figures of a network on hardware: ``model``, ``beside`` (networks that the hardware is fitted to),
-    ``hardware`` (the fields of a configuration), ``images``, ``data``, ``latency`` and ``bandwidth``."""
+    ``hardware`` (the fields of a configuration), ``images``, ``data``, ``latency``, ``bandwidth`` and ``device``."""
     named = resolve_model(point["model"])
     config = fit([resolve_model(name).model for name in point["beside"]], HardwareConfig(**point["hardware"]))
     memory = ExternalMemory(latency=point["latency"], bandwidth=point["bandwidth"])
@@ -121,7 +129,7 @@ def evaluate(point: dict) -> dict:
     done = time.monotonic()
     expected = _estimate(named, images.images[:1], config, memory)
     return {
-        **figures(result, expected, config),
+        **figures(result, expected, config, luts=luts(config, point["device"]) if point["device"] else None),
         "model_sha256": named.digest,
         "images": len(images),
         "build_seconds": built - begin,
@@ -138,8 +146,15 @@ def _estimate(named: NamedModel, image: Tensor, config: HardwareConfig, memory: 
     return estimate(steps, activity, config, memory)
 
 
-def figures(result: CosimResult, expected: Estimate, config: HardwareConfig) -> dict:
-    """Return what a comparison says of the hardware; ``expected`` is the estimate of the first image."""
+def luts(config: HardwareConfig, device: str) -> int:
+    """Return the LUTs of the accelerator on a device, after synthesis."""
+    target = find_device(device)
+    return target.usage(synthesise(design_rtlil(config, target)[0], target).cells)["lut"]
+
+
+def figures(result: CosimResult, expected: Estimate, config: HardwareConfig, *, luts: int | None = None) -> dict:
+    """Return what a comparison says of the hardware; ``expected`` is the estimate of the first image, ``luts`` what the
+    hardware takes on a device, if that is known."""
     values, count = result.to_json(), len(result.labels)
     ideal = sum(layer.ideal_cycles for layer in result.layers) / count
     kept = (
@@ -160,6 +175,8 @@ def figures(result: CosimResult, expected: Estimate, config: HardwareConfig) -> 
         "ideal_cycles": ideal,
         "estimated_cycles": expected.cycles,
         "estimate_error": expected.cycles / result.cycles[0] - 1,
+        "luts": luts,
+        "accumulates_per_cycle_and_kilo_lut": luts and 1000 * values["accumulates_per_cycle"] / luts,
         "hardware": dataclasses.asdict(config),
     }
 
@@ -178,6 +195,8 @@ def _print(rows: Sequence[dict]) -> None:
             f"{row['accumulates_per_cycle_and_lane']:.2f}",
             f"{row['accumulates_per_cycle_and_adder']:.2f}",
             f"{row['dense_equivalent_per_cycle']:.0f}",
+            "" if row["luts"] is None else integer(row["luts"]),
+            "" if row["luts"] is None else f"{row['accumulates_per_cycle_and_kilo_lut']:.1f}",
             integer(row["image_bytes"]),
             integer(row["bus_bytes"][0]),
             f"{row['cycles_per_second'] / 1e3:,.0f}",
@@ -185,11 +204,11 @@ def _print(rows: Sequence[dict]) -> None:
         )
         for row in rows
     ]
-    columns = ("model", "lanes", "exact", "cycles", "above", "model", "/lane", "/adder", "dense")
+    columns = ("model", "lanes", "exact", "cycles", "above", "model", "/lane", "/adder", "dense", "LUT", "/kLUT")
     out.print(table((*columns, "weights", "read", "kHz", "GiB"), cells))
     for line in (
-        "above: ideal; model: how far off the analytic model is; /lane, /adder: accumulates that the spikes demand, a",
-        "cycle and lane, adder; dense: dense-equivalent accumulates a cycle, not executed; weights,",
+        "above: ideal; model: how far off the analytic model is; /lane, /adder, /kLUT: accumulates that the spikes",
+        "demand, a cycle and lane, adder, thousand LUTs; dense: dense-equivalent, a cycle, not executed; weights,",
         "read: bytes in external memory, and read for an image; kHz: simulated cycles; GiB: peak memory",
     ):
         out.print(line)

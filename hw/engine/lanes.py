@@ -159,7 +159,8 @@ class LaneArray(wiring.Component):
     def _follow(self, m, before, tail):
         """Count the beats that are selected, from a cycle ``before`` the first of a position; return the number of the
         selected beat, and whether it is the last of its group."""
-        number, following, in_tail, stop = Signal(range(self.config.group_beats + 1)), Signal(8), Signal(), Signal()
+        number, following = Signal(range(self.config.group_beats + 1)), Signal(DESCRIPTOR["last_beats"])
+        in_tail, stop = Signal(), Signal()
         tails = Mux(before, tail, in_tail)
         beats = Mux(tails, self.last_beats, self.config.group_beats)
         m.d.comb += following.eq(Mux(before, 0, number + 1))

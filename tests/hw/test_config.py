@@ -50,7 +50,7 @@ def test_memories_have_at_least_two_entries(name):
         ({"outstanding": 65}, "outstanding must be at most 64, not 65"),
         ({"param_depth": 100}, "param_depth must be a power of two, not 100"),
         ({"tap_depth": 96}, "tap_depth must be a power of two, not 96"),
-        ({"lanes": 1024, "beat_channels": 4}, "lanes (1024) must be at most 255 times beat_channels (4)"),
+        ({"lanes": 520, "beat_channels": 2}, "lanes (520) must be at most 256 times beat_channels (2)"),
         ({"current_bits": 16}, "current_bits must be between 17 and 32, not 16"),
         ({"current_bits": 33}, "current_bits must be between 17 and 32, not 33"),
         ({"acc_bits": 8}, "acc_bits must be between 9 and current_bits (24), not 8"),

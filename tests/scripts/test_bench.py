@@ -66,6 +66,9 @@ def test_figures_are_per_image_and_per_part_of_the_hardware(result):
     assert figures["accumulates_per_cycle_and_adder"] == pytest.approx(0.5)
     assert figures["dense_equivalent_per_cycle"] == pytest.approx(200)
     assert figures["estimate_error"] == pytest.approx(0.01)
+    assert figures["luts"] is None
+    known = bench.figures(result, Estimate(layers=[], cycles=1010.0), config, luts=4000)
+    assert known["accumulates_per_cycle_and_kilo_lut"] == pytest.approx(8)
     json.dumps(figures)
 
 
@@ -125,8 +128,9 @@ def test_a_difference_is_status_1(networks, measured, tmp_path, capsys):
     [
         (["nobody"], "no model 'nobody'"),
         (["--lanes", "few"], "lanes must be numbers"),
-        (["--lanes", "18"], "lanes (18)"),
+        (["--lanes", "18"], "lanes must be a multiple of 4"),
         (["--hw", "huge"], "no hardware configuration 'huge'"),
+        (["--device", "xc7"], "no device 'xc7'"),
         (["--json", "no/folder.json"], "cannot write no/folder.json"),
     ],
 )
