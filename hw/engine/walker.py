@@ -27,7 +27,7 @@ class Walker(wiring.Component):
     segments : Out(stream of `hw.beats.segment_layout`)
 
     Latency: seven cycles from ``start`` to the first segment, one more where its window has no row above.
-    Throughput: one segment a cycle, a position in three cycles, a window without a row above in four.
+    Throughput: one segment in two cycles, a position in three cycles, a window without a row above in one more.
     """
 
     def __init__(self, *, config: HardwareConfig):
@@ -124,14 +124,15 @@ class Walker(wiring.Component):
         self._gate(m, segment, valid & ~skip, taken)
 
     def _gate(self, m, segment, valid, taken):
-        """Offer a segment as soon as its rows are there."""
+        """Offer a segment as soon as its rows are there; take the next one when it is gone, so that no path leads from
+        the fetcher through here."""
         offered, arrived = Signal(), Signal()
         needed = Signal(ADDRESS)
         m.d.comb += [
             arrived.eq(needed <= self.rows_ready),
             self.segments.valid.eq(offered & arrived),
             self.waiting.eq(offered & ~arrived),
-            taken.eq(valid & (~offered | (self.segments.valid & self.segments.ready))),
+            taken.eq(valid & ~offered),
         ]
         with m.If(self.segments.valid & self.segments.ready):
             m.d.sync += offered.eq(0)

@@ -182,7 +182,7 @@ async def corners(dut):
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
 async def timing(dut):
-    """Seven cycles to the first segment; then one a cycle, but three a position, four where no row is above."""
+    """Seven cycles to the first segment; then one in two cycles, but three a position, four where no row is above."""
     sink, _ = await prepare(dut)
     rng = generator("timing")
     for _ in range(20):
@@ -190,11 +190,14 @@ async def timing(dut):
         probe = Probe(dut, ["start", "segments__valid"])
         await check(dut, sink, layer)
         probe.stop()
-        cycle, expected_cycles = probe.when("start")[0] + 7, []
+        begun, expected_cycles = probe.when("start")[0] + 5, []
         for (_, y, _, _), rows in list(zip(layer.walk(), window_rows(layer), strict=True)) * layer.groups:
-            above = int(layer.kernel == 3 and y == 0)
-            expected_cycles += [cycle + above + number for number in range(rows)]
-            cycle += max(3, above + rows)
+            cycle = begun + 2 + int(layer.kernel == 3 and y == 0)
+            if expected_cycles:
+                cycle = max(cycle, expected_cycles[-1] + 2)
+            expected_cycles += [cycle + 2 * number for number in range(rows)]
+            # The next position begins when the last segment of this one is on its way.
+            begun = max(begun + 3, expected_cycles[-1] - 1)
         assert probe.when("segments__valid") == expected_cycles, layer
 
 
