@@ -46,6 +46,11 @@ def select(values: Sequence[Value], index: Value) -> Value:
     return select(pairs, index[1:])
 
 
+def mask_cycles(config: HardwareConfig) -> int:
+    """Cycles in which the mask neuron goes through a pass of a channel beat."""
+    return 2 * config.beat_channels * config.timesteps + 3
+
+
 class HitCounter(wiring.Component):
     """Counts hits per channel and timestep over the windows of a map (eq. 15: the sum of QA and KA over windows).
 
@@ -135,7 +140,7 @@ class MaskNeuron(wiring.Component):
     def __init__(self, *, config: HardwareConfig):
         self.config = config
         place = place_layout(config)
-        self.beat = 2 * config.beat_channels * config.timesteps + 3
+        self.beat = mask_cycles(config)
         super().__init__(
             {
                 "i": In(stream.Signature(place["channel"].shape, always_ready=True)),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hw.attention.attention import MaskNeuron
+from hw.attention.attention import mask_cycles
 from hw.compile.allocate import channel_beats, map_beats
 from hw.compile.intervals import intervals
 from hw.compile.limits import STREAM_TARGETS
@@ -184,7 +184,7 @@ class _Inference:
         events = groups * float(active.events.sum())
         planes = step.counts.planes if step.counts else 0
         # The mask neuron goes through the keys of the last group when they are all there.
-        behind = planes * beats + (beats * MaskNeuron(config=config).beat if Target.KEY in step.targets else 0)
+        behind = planes * beats + (beats * mask_cycles(config) if Target.KEY in step.targets else 0)
         fixed = FILL + EMPTY + _leaving(step) * beats + self.settle(self.path + behind)
         return {
             "ideal": events,
