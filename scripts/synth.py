@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from hw.accelerator import Accelerator
 from hw.config import HardwareConfig, load_hardware
 from hw.synth.devices import Device, find_device
-from hw.synth.figures import SHARED, WHOLE, by_component, clock, critical_path, limit, misplaced
+from hw.synth.figures import SHARED, WHOLE, by_component, clock, critical_path, limit, misplaced, placed
 from hw.synth.flow import TOP, Netlist, hierarchy, memory_depths, place_and_route, synthesise
 from hw.synth.harness import Harness
 from hw.synth.rtlil import to_rtlil
@@ -49,7 +49,8 @@ def synth(
     """Synthesise the accelerator alone, place and route it, and say what it takes and how fast it is.
 
     LUT, flip-flops and block RAM are those of the netlist, in total and of every component synthesised alone; what the
-    whole saves or adds is a line of its own. Finished steps are cached.
+    whole saves or adds is a line of its own. What is placed is more: the ends of carry chains take LUTs too. Finished
+    steps are cached.
     """
     ensure_writable(json)
     config, target = load_hardware(hardware), find_device(device)
@@ -62,7 +63,7 @@ def synth(
             routed = _route(netlists[WHOLE], target, seeds, freq, progress)
             worst = min(routed, key=lambda report: clock([report])["worst"])
             figures |= {"megahertz": clock(routed), "critical_path": asdict(critical_path(worst))}
-            figures |= {"path": str(critical_path(worst)), "seeds": seeds, "freq": freq}
+            figures |= {"path": str(critical_path(worst)), "seeds": seeds, "freq": freq, "placed": placed(worst)}
     if json is not None:
         write_json(json, figures)
     _print(figures, target)
@@ -162,6 +163,7 @@ def _print(figures: dict, device: Device) -> None:
     for name, reason in figures["misplaced"].items():
         out.print(f"memory    {name}: {reason}")
     if "megahertz" in figures:
+        out.print(f"placed    {', '.join(f'{integer(count)} {cell}' for cell, count in figures['placed'].items())}")
         achieved = figures["megahertz"]
         out.print(
             f"clock     {achieved['median']:.1f} MHz in the median of {figures['seeds']} seeds, "

@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from golden.errors import SaformerError
-from hw.synth.tools import cache_dir
+from hw.synth.tools import cache_dir, cached_folder, rename_folder
 from sim.toolchain import compile_model, verilate, verilator_root
 
 WAIVERS = Path(__file__).with_name("waivers.vlt")
@@ -44,21 +43,13 @@ def build(*, verilog: str, recipe: Recipe) -> Path:
     that looks finished. Raises SaformerError with the tool's messages when the design does not build, and when the
     cache cannot be written.
     """
-    target = cache_dir() / "models" / _key(verilog, asdict(recipe))
-    if not (target / recipe.product).exists():
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            work = Path(tempfile.mkdtemp(dir=target.parent, prefix="build-"))
-        except OSError as error:
-            raise SaformerError(
-                f"cannot write the build cache {target.parent} ({error.strerror}): set SAFORMER_CACHE to another folder"
-            ) from error
-        try:
-            _build_in(work, verilog, recipe)
-            _publish(work, target, recipe.product)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-    return target / recipe.product
+    folder = cached_folder(
+        "models",
+        _key(verilog, asdict(recipe)),
+        lambda work: _build_in(work, verilog, recipe),
+        keep=(recipe.product, "top.v"),
+    )
+    return folder / recipe.product
 
 
 def _build_in(work: Path, verilog: str, recipe: Recipe) -> None:
@@ -85,25 +76,7 @@ def _keep_runtime(work: Path, runtime: Path) -> None:
     saved = Path(tempfile.mkdtemp(dir=runtime.parent, prefix="objects-"))
     for compiled in work.glob("verilated*.o"):
         shutil.copyfile(compiled, saved / compiled.name)
-    _rename(saved, runtime)
-
-
-def _publish(work: Path, target: Path, product: str) -> None:
-    """Move a finished build to its place, without the intermediate files; another process may have been faster."""
-    finished = Path(tempfile.mkdtemp(dir=target.parent, prefix="done-"))
-    for name in (product, "top.v"):
-        shutil.move(work / name, finished / name)
-    _rename(finished, target)
-
-
-def _rename(folder: Path, target: Path) -> None:
-    """Rename a complete folder to ``target``, or drop it if an equal one is there already."""
-    try:
-        folder.rename(target)
-    except OSError:
-        shutil.rmtree(folder)
-        if not target.is_dir():
-            raise
+    rename_folder(saved, runtime)
 
 
 def _key(*parts: object) -> str:

@@ -96,6 +96,11 @@ def clock(reports: Sequence[dict]) -> dict[str, float]:
     return {"median": median(achieved), "worst": min(achieved), "best": max(achieved)}
 
 
+def placed(report: dict) -> dict[str, int]:
+    """Return how many places of each kind a routed design takes, by nextpnr's names."""
+    return {kind: use["used"] for kind, use in report["utilization"].items() if use["used"]}
+
+
 def critical_path(report: dict) -> CriticalPath:
     """Return the slowest path between registers of a routed design."""
     inside = [path for path in report["critical_paths"] if path["from"] == path["to"]]

@@ -5,15 +5,12 @@ import json
 import re
 import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from golden.errors import SaformerError
 from hw.synth.devices import PINS_FILE, Device
-from hw.synth.tools import cache_dir, run_tool, run_yosys
+from hw.synth.tools import cached_folder, run_tool, run_yosys
 
 TOP = "top"
 """The module that is synthesised as a whole."""
@@ -93,7 +90,7 @@ def synthesise(rtlil: str, device: Device, *, top: str = TOP, options: str = "")
         memories = {mapped or kept: cell or "registers" for mapped, cell, kept in _MAPPED.findall(log)}
         (folder / "figures.json").write_text(json.dumps({"cells": cells, "memories": memories}))
 
-    folder = _cached("netlists", key, work, keep=("figures.json", "netlist.json"))
+    folder = cached_folder("netlists", key, work, keep=("figures.json", "netlist.json"))
     return Netlist(path=folder / "netlist.json", **json.loads((folder / "figures.json").read_text()))
 
 
@@ -113,7 +110,7 @@ def place_and_route(netlist: Netlist, device: Device, *, seed: int, megahertz: f
         command = Path(sys.executable).with_name(package)
         run_tool([command, *options, "--json", "netlist.json", "--report", "report.json"], cwd=folder)
 
-    folder = _cached("routed", key, work, keep=("report.json",))
+    folder = cached_folder("routed", key, work, keep=("report.json",))
     return json.loads((folder / "report.json").read_text())
 
 
@@ -129,30 +126,3 @@ def _modules(rtlil: str) -> dict[str, str]:
 
 def _key(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
-
-
-def _cached(kind: str, key: str, work: Callable[[Path], None], *, keep: Sequence[str]) -> Path:
-    """Return the folder of a result, doing the work in a temporary folder if it is not there yet."""
-    target = cache_dir() / kind / key
-    if target.is_dir():
-        return target
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=target.parent, prefix="work-"))
-    except OSError as error:
-        raise SaformerError(
-            f"cannot write the cache {target.parent} ({error.strerror}): set SAFORMER_CACHE to another folder"
-        ) from error
-    try:
-        work(folder)
-        for path in folder.iterdir():
-            if path.name not in keep:
-                path.unlink()
-        folder.rename(target)
-    except OSError:
-        # Another process may have been faster with the same result.
-        if not target.is_dir():
-            raise
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return target

@@ -1,9 +1,11 @@
 """The external tools: how they are run, where their results are kept."""
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import platformdirs
@@ -29,6 +31,43 @@ for command in sys.argv[1:]:
 def cache_dir() -> Path:
     """Return the folder of cached builds: ``SAFORMER_CACHE``, or the user's cache folder."""
     return Path(os.environ.get("SAFORMER_CACHE") or platformdirs.user_cache_dir("saformer"))
+
+
+def cached_folder(kind: str, key: str, work: Callable[[Path], None], *, keep: Sequence[str]) -> Path:
+    """Return the folder of a result in the cache, letting ``work`` fill it if it is not there yet.
+
+    The work is done in a temporary folder that is renamed when it is complete, so an interrupted one leaves nothing
+    that looks finished; only the files of ``keep`` stay. Raises SaformerError when the cache cannot be written.
+    """
+    target = cache_dir() / kind / key
+    if target.is_dir():
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=target.parent, prefix="work-"))
+    except OSError as error:
+        raise SaformerError(
+            f"cannot write the build cache {target.parent} ({error.strerror}): set SAFORMER_CACHE to another folder"
+        ) from error
+    try:
+        work(folder)
+        for path in folder.iterdir():
+            if path.name not in keep:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        rename_folder(folder, target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return target
+
+
+def rename_folder(folder: Path, target: Path) -> None:
+    """Rename a complete folder to ``target``, or drop it if another process was faster with an equal one."""
+    try:
+        folder.rename(target)
+    except OSError:
+        shutil.rmtree(folder)
+        if not target.is_dir():
+            raise
 
 
 def run_tool(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str] | None = None) -> str:

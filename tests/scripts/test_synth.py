@@ -38,6 +38,9 @@ def test_a_routed_design_has_a_clock_and_a_path(capsys, tmp_path):
     figures = json.loads(path.read_text())
     assert status == 0
     assert figures["total"] == {"lut": 32, "ff": 48, "block": 0}
+    assert figures["placed"]["TRELLIS_FF"] == 48
+    # Two carry chains, whose ends take four LUTs each.
+    assert figures["placed"]["TRELLIS_COMB"] >= 32 + 2 * 4
     assert 0 < figures["megahertz"]["worst"] <= figures["megahertz"]["median"] <= figures["megahertz"]["best"]
     assert ["clock", f"{figures['megahertz']['median']:.1f}"] in [line[:2] for line in lines]
     assert figures["path"].split() in [line[1:] for line in lines]

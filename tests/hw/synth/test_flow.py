@@ -18,6 +18,7 @@ from hw.synth.figures import (
 from hw.synth.flow import TOP, closure, hierarchy, memory_depths, place_and_route, synthesise
 from hw.synth.harness import Harness
 from hw.synth.rtlil import to_rtlil
+from hw.synth.tools import cache_dir
 from tests.hw.synth.samples import Adder, Pair, Store
 
 ECP5 = DEVICES["lfe5u-25f"]
@@ -111,4 +112,4 @@ def test_a_failing_tool_is_quoted():
     design = to_rtlil(Harness(design=Store(depth=1 << 16)))
     with pytest.raises(SaformerError, match=r"(?s)nextpnr-ice40 failed with status"):
         place_and_route(synthesise(design, DEVICES["up5k"]), DEVICES["up5k"], seed=1, megahertz=12)
-    assert not list((flow.cache_dir() / "routed").iterdir())
+    assert not list((cache_dir() / "routed").iterdir())
