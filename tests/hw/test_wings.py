@@ -9,9 +9,9 @@ import hw
 
 ROOT = Path(hw.__file__).parent
 UNITS = ("engine", "attention", "neurons", "memory")
-"""Wings that hold components; those of `compile` and `estimate` are run on the host."""
+"""Wings that hold components; those of `compile`, `estimate` and `synth` are run on the host."""
 
-HOST = ("hw.compile", "hw.estimate")
+HOST = ("hw.compile", "hw.estimate", "hw.synth")
 
 
 def imported(path):
