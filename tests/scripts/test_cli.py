@@ -59,7 +59,7 @@ def test_help(command, capsys):
         (["cosim", "--image", "events.toml"], "events.toml is not a program image: write it again with"),
         (["lower"], "nothing to do: name a file with --out, or ask for a listing with --dump"),
         (["lower", "tiny", "--out", "no/folder.img"], "cannot write no/folder.img"),
-        (["lower", "4-384", "--hw", "default", "--dump"], "rows of weight buffer for a group of output channels"),
+        (["lower", "4-384", "--hw", "default", "--dump"], "need 17 bits, the hardware has 16: raise acc_bits to 17"),
         (["cosim", "--memory-stall", "1"], "less than or equal to 0.99"),
         (["cosim", "--engine", "cocotb", "--trace", "x.vcd"], "only the native engine writes waveforms"),
         (["cosim", "--hw", "huge"], "no hardware configuration 'huge'"),

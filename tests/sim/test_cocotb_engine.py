@@ -22,7 +22,7 @@ HARDWARE = HardwareConfig(
     word_channels=8,
     weight_depth=256,
     spike_depth=2048,
-    fifo_depth=5,
+    fifo_depth=6,
 )
 MODEL = ModelConfig(name="small", dim=8, depth=1, image_size=8, timesteps=3, classes=5)
 EVENTS = ModelConfig(name="events", dim=16, depth=1, image_size=8, timesteps=6, in_channels=2, input="events")
