@@ -129,7 +129,7 @@ def evaluate(point: dict) -> dict:
     done = time.monotonic()
     expected = _estimate(named, images.images[:1], config, memory)
     return {
-        **figures(result, expected, config, luts=luts(config, point["device"]) if point["device"] else None),
+        **figures(result, expected, config, luts=count_luts(config, point["device"]) if point["device"] else None),
         "model_sha256": named.digest,
         "images": len(images),
         "build_seconds": built - begin,
@@ -146,7 +146,7 @@ def _estimate(named: NamedModel, image: Tensor, config: HardwareConfig, memory: 
     return estimate(steps, activity, config, memory)
 
 
-def luts(config: HardwareConfig, device: str) -> int:
+def count_luts(config: HardwareConfig, device: str) -> int:
     """Return the LUTs of the accelerator on a device, after synthesis."""
     target = find_device(device)
     return target.usage(synthesise(design_rtlil(config, target)[0], target).cells)["lut"]

@@ -4,10 +4,10 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hw.compile.lowering import Lowered
-from scripts.tables import console, integer
+from scripts.tables import bars, integer
 from sim.cosim import Position
 
 
@@ -23,9 +23,7 @@ class ProgressBar:
     def __init__(self, *, lowered: Lowered, images: int):
         self._names = [layer.step.name for layer in lowered.layers]
         self._images = images
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        out = console(error=True)
-        self._bar = Progress(*columns, console=out, transient=True, disable=not out.is_terminal)
+        self._bar = bars(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         self._task = self._bar.add_task("building the simulation", total=None)
         self._begin = 0.0
 

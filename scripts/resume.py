@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, as_completed
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from golden.errors import SaformerError
-from scripts.tables import console
+from scripts.tables import bars
 
 _ROOT = Path(__file__).parents[1]
 _SOURCES = ("golden", "hw", "sim")
@@ -84,8 +84,7 @@ def run_points(
     """Return ``evaluate`` of every point, from the file or from the executor, and keep it; with a progress bar."""
     waiting = [point for point in points if results.get(point) is None]
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    out = console(error=True)
-    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
+    with bars(*columns) as bar:
         task = bar.add_task("", total=len(points), completed=len(points) - len(waiting))
         futures = {executor.submit(evaluate, point): point for point in waiting}
         try:

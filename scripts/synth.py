@@ -17,7 +17,7 @@ from hw.synth.harness import Harness
 from hw.synth.rtlil import to_rtlil
 from scripts.inputs import JsonFile
 from scripts.outputs import ensure_writable, write_json
-from scripts.tables import console, integer, percent, table
+from scripts.tables import bars, console, integer, percent, table
 
 OBSERVERS = ("trace_",)
 """Ports that only a simulation looks at: on a device they are not connected."""
@@ -54,7 +54,7 @@ def synth(
     """
     ensure_writable(json)
     config, target = load_hardware(hardware), find_device(device)
-    with _Progress() as progress:
+    with bars(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()) as progress:
         design, root = design_rtlil(config, target)
         parts = components(design, root)
         netlists = _synthesise(design, target, parts, progress)
@@ -66,7 +66,7 @@ def synth(
             figures |= {"path": str(critical_path(worst)), "seeds": seeds, "freq": freq, "placed": placed(worst)}
     if json is not None:
         write_json(json, figures)
-    _print(figures, target)
+    _print(figures)
 
 
 def design_rtlil(config: HardwareConfig, device: Device) -> tuple[str, str]:
@@ -92,15 +92,6 @@ def components(design: str, root: str) -> dict[str, str]:
 def _plain(instance: str) -> str:
     """Return the name of an instance without the number that tells equal names apart."""
     return re.sub(r"\$\d+$", "", instance)
-
-
-class _Progress(Progress):
-    """A bar on the standard error for every step, gone at the end; nothing where that is no terminal."""
-
-    def __init__(self):
-        out = console(error=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-        super().__init__(*columns, console=out, transient=True, disable=not out.is_terminal)
 
 
 def _synthesise(design: str, device: Device, parts: dict[str, str], progress: Progress) -> dict[str, Netlist]:
@@ -133,29 +124,30 @@ def _route(netlist: Netlist, device: Device, seeds: int, freq: float, progress: 
 def summarise(config: HardwareConfig, device: Device, netlists: dict[str, Netlist], depths: dict[str, int]) -> dict:
     """Return the figures of `saformer synth` that the netlists have."""
     whole = netlists[WHOLE]
-    usage = by_component(whole, {name: part for name, part in netlists.items() if name != WHOLE}, device)
-    resource, share = limit(usage[WHOLE], device)
+    usage = by_component(netlists, device)
+    total = usage.pop(WHOLE)
+    resource, share = limit(total, device)
     return {
         "hardware": asdict(config),
         "device": device.name,
-        "total": usage[WHOLE],
+        "total": total,
         "capacity": dict(device.capacity),
-        "components": {name: part for name, part in usage.items() if name != WHOLE},
+        "components": usage,
         "limit": {"resource": resource, "share": share},
         "memories": whole.memories,
         "misplaced": misplaced(whole, depths),
     }
 
 
-def _print(figures: dict, device: Device) -> None:
+def _print(figures: dict) -> None:
     """Print the components, the whole, and what limits it."""
     out, total = console(), figures["total"]
-    kinds = list(device.capacity)
+    kinds = list(figures["capacity"])
     rows = sorted(
         ((name, part) for name, part in figures["components"].items() if name != SHARED),
         key=lambda row: -row[1]["lut"],
     )
-    lines = [*rows, (SHARED, figures["components"][SHARED]), (WHOLE, total), (device.name, figures["capacity"])]
+    lines = [*rows, (SHARED, figures["components"][SHARED]), (WHOLE, total), (figures["device"], figures["capacity"])]
     cells = [(name, *(integer(part[kind]) for kind in kinds)) for name, part in lines]
     out.print(table(("component", *(RESOURCES[kind] for kind in kinds)), cells))
     resource, share = figures["limit"]["resource"], figures["limit"]["share"]

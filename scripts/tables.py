@@ -1,9 +1,10 @@
-"""Tables and numbers for the terminal."""
+"""Tables, numbers and bars for the terminal."""
 
 from collections.abc import Iterable, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 
 WIDTH = 120
@@ -14,6 +15,12 @@ def console(*, error: bool = False) -> Console:
     """Return where a command prints: the standard output, or the standard error."""
     out = Console(stderr=error, highlight=False)
     return out if out.is_terminal else Console(stderr=error, width=WIDTH, highlight=False)
+
+
+def bars(*columns: ProgressColumn) -> Progress:
+    """Return progress bars on the standard error, gone when they are done; nothing where that is no terminal."""
+    out = console(error=True)
+    return Progress(*columns, console=out, transient=True, disable=not out.is_terminal)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from types import MappingProxyType
 
 from golden.errors import SaformerError
@@ -17,12 +18,11 @@ class Device:
     synthesis : the Yosys command, without its top module and output
     router : the nextpnr command that places and routes for it
     options : arguments of that command that select the device
-    weights : what a cell counts, by resource (lut, ff, block, single_port) and cell type, where a type may end with
-        ``*``; cells of other types are free or counted with others
+    weights : what a cell counts, by resource (lut, ff, block, single_port) and the pattern of its type, of which
+        no two match the same; cells of other types are free or counted with others
     capacity : how many of each resource there are
     out_of_context : whether a design can be routed without pins; else its ports go through shift registers
     pins : where these and the clock are, for a router that does not choose pins by itself
-    models : Verilog that says what its cells do, in the folder of Yosys' files
     """
 
     name: str
@@ -33,22 +33,18 @@ class Device:
     capacity: Mapping[str, int]
     out_of_context: bool = False
     pins: Mapping[str, str] = field(default_factory=dict)
-    models: str = ""
 
     def usage(self, cells: Mapping[str, int]) -> dict[str, int]:
         """Return how many of each resource a netlist takes; ``cells`` has the number of cells of each type."""
         return {
-            resource: sum(count * _weight(weights, cell) for cell, count in cells.items())
+            resource: sum(
+                count * weight
+                for cell, count in cells.items()
+                for pattern, weight in weights.items()
+                if fnmatchcase(cell, pattern)
+            )
             for resource, weights in self.weights.items()
         }
-
-
-def _weight(weights: Mapping[str, int], cell: str) -> int:
-    """Return what a cell of this type counts."""
-    for pattern, weight in weights.items():
-        if cell == pattern or (pattern.endswith("*") and cell.startswith(pattern[:-1])):
-            return weight
-    return 0
 
 
 _ECP5 = MappingProxyType(
@@ -87,7 +83,6 @@ def _ecp5(name: str, size: str, lut: int, block: int) -> Device:
         weights=_ECP5,
         capacity={"lut": lut, "ff": lut, "block": block},
         out_of_context=True,
-        models="lattice/cells_sim_ecp5.v",
     )
 
 
@@ -103,7 +98,6 @@ def _gowin(name: str, part: str, family: str, capacity: tuple[int, int, int], pi
         options=("--device", part, "--vopt", f"family={family}", "--vopt", f"cst={PINS_FILE}"),
         weights=_GOWIN,
         capacity=dict(zip(("lut", "ff", "block"), capacity, strict=True)),
-        models="gowin/cells_sim.v",
         pins=dict(zip(("clk", "rst", "i", "o"), pins, strict=True)),
     )
 
@@ -121,7 +115,6 @@ DEVICES = {
             options=("--up5k", "--package", "sg48", "--pcf-allow-unconstrained"),
             weights=_ICE40,
             capacity={"lut": 5280, "ff": 5280, "block": 30, "single_port": 4},
-            models="ice40/cells_sim.v",
         ),
         _gowin("gw2a-18", "GW2A-LV18PG256C8/I7", "GW2A-18", (20736, 15552, 46), ("H11", "T10", "T13", "M11")),
         _gowin("gw1n-9", "GW1NR-LV9QN88PC6/I5", "GW1N-9C", (8640, 6480, 26), ("52", "3", "18", "17")),

@@ -55,10 +55,10 @@ class CriticalPath:
         )
 
 
-def by_component(whole: Netlist, components: Mapping[str, Netlist], device: Device) -> dict[str, dict[str, int]]:
-    """Return the resources of every component, of what they share, and of the whole."""
-    usage = {name: device.usage(netlist.cells) for name, netlist in components.items()}
-    total = device.usage(whole.cells)
+def by_component(netlists: Mapping[str, Netlist], device: Device) -> dict[str, dict[str, int]]:
+    """Return the resources of every component, of what they share, and of the `WHOLE`, which is one of the netlists."""
+    usage = {name: device.usage(netlist.cells) for name, netlist in netlists.items()}
+    total = usage.pop(WHOLE)
     rest = {resource: total[resource] - sum(part[resource] for part in usage.values()) for resource in total}
     return usage | {SHARED: rest, WHOLE: total}
 

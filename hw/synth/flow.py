@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class Netlist:
     path: Path
 
 
+@lru_cache(maxsize=1)
 def hierarchy(rtlil: str) -> dict[str, dict[str, str]]:
     """Return the modules that every module instantiates: {module: {instance: module}}."""
     return {
@@ -71,6 +73,19 @@ def closure(rtlil: str, top: str) -> str:
     return "".join(modules[name] for name in sorted(found))
 
 
+def synthesis_commands(file: str, device: Device, *, top: str = TOP, options: str = "") -> list[str]:
+    """Return the Yosys commands that turn a module of an RTLIL file into a netlist for a device, as module ``top``."""
+    return [
+        f"read_rtlil {file}",
+        f"hierarchy -top {top}",
+        f"rename -top {TOP}",
+        "proc",
+        # With two names for some bits of a port, mapping (abc9) ends in an assertion of this Yosys.
+        "opt_clean -purge",
+        f"{device.synthesis} {options} -top {TOP}",
+    ]
+
+
 def synthesise(rtlil: str, device: Device, *, top: str = TOP, options: str = "") -> Netlist:
     """Return the netlist of a module for a device.
 
@@ -82,10 +97,8 @@ def synthesise(rtlil: str, device: Device, *, top: str = TOP, options: str = "")
 
     def work(folder: Path) -> None:
         (folder / "design.il").write_text(text)
-        # With two names for some bits of a port, mapping (abc9) ends in an assertion of this Yosys; so purge them.
-        prepare = ["read_rtlil design.il", f"hierarchy -top {top}", f"rename -top {TOP}", "proc", "opt_clean -purge"]
-        command = f"{device.synthesis} {options} -top {TOP} -json netlist.json"
-        log = run_yosys([*prepare, command, "tee -q -o cells.json stat -json"], cwd=folder)
+        commands = synthesis_commands("design.il", device, top=top, options=f"{options} -json netlist.json")
+        log = run_yosys([*commands, "tee -q -o cells.json stat -json"], cwd=folder)
         cells = json.loads((folder / "cells.json").read_text())["modules"][f"\\{TOP}"]["num_cells_by_type"]
         memories = {mapped or kept: cell or "registers" for mapped, cell, kept in _MAPPED.findall(log)}
         (folder / "figures.json").write_text(json.dumps({"cells": cells, "memories": memories}))
@@ -114,8 +127,9 @@ def place_and_route(netlist: Netlist, device: Device, *, seed: int, megahertz: f
     return json.loads((folder / "report.json").read_text())
 
 
+@lru_cache(maxsize=1)
 def _modules(rtlil: str) -> dict[str, str]:
-    """Return the text of every module."""
+    """Return the text of every module; the last design is kept, because every one of its components asks."""
     blocks = re.split(r"^(?=(?:attribute .*\n)*module )", rtlil, flags=re.MULTILINE)
     modules = {}
     for block in blocks:

@@ -11,7 +11,6 @@ from golden.errors import SaformerError
 from hw.accelerator import Accelerator
 from hw.compile.fit import fit
 from hw.config import HardwareConfig
-from hw.synth.devices import DEVICES
 from sim.cosim import cosim
 from sim.gates import gate_level
 from sim.simulate import Simulator
@@ -21,13 +20,11 @@ SIZES = {"lanes": 4, "timesteps": 2, "beat_channels": 1, "word_channels": 4, "bu
 MODEL = init_model(dataclasses.replace(SMALL, timesteps=2, pool_stages=(3, 4), image_size=8, windows=1), seed=3)
 HARDWARE = fit([MODEL], HardwareConfig(name="gates", weight_depth=128, current_bits=20, **SIZES))
 OPTIONS = {"abc": "", "abc9": "-abc9"}
-DEVICE = DEVICES["up5k"]
-"""Yosys has models of all its cells, block RAM included; of the ECP5's block RAM it has none."""
 
 
 @functools.cache
 def gates(options):
-    return gate_level(Accelerator(config=HARDWARE), DEVICE, options=options)
+    return gate_level(Accelerator(config=HARDWARE), options=options)
 
 
 def compare(netlist):

@@ -38,7 +38,7 @@ def test_resources_are_counted_by_component():
     design = to_rtlil(Pair())
     assert hierarchy(design)[TOP] == {"inner": "top.inner"}
     whole, inner = synthesise(design, ECP5), synthesise(design, ECP5, top="top.inner")
-    usage = by_component(whole, {"inner": inner}, ECP5)
+    usage = by_component({WHOLE: whole, "inner": inner}, ECP5)
     # Sixteen bits are eight carry cells of two LUTs each.
     assert usage["inner"] == {"lut": 16, "ff": 16, "block": 0}
     assert usage[WHOLE]["ff"] == 64
