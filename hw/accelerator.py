@@ -21,7 +21,7 @@ from hw.memory.reader import BurstReader
 from hw.memory.spike_memory import SpikeMemory
 from hw.neurons.neuron_path import NeuronPath
 from hw.neurons.stream_pool import StreamPool
-from hw.program import ADDRESS, DESCRIPTOR, Kind, Memory, Target, memory_shapes
+from hw.program import ADDRESS, DESCRIPTOR, Kind, Memory, memory_shapes
 from hw.sequencer import Sequencer
 
 OWED_BITS = 16
@@ -82,8 +82,8 @@ class Accelerator(wiring.Component):
     Members
     -------
     bus : Out(`hw.memory.axi.read_signature`), external memory
-    base : In(32), byte address of the program there, a multiple of the bus width; looked at with ``start``
-    words : In(32), bus words of the program; looked at with ``start``
+    base : In(32), byte address of the program there, a multiple of the bus width
+    words : In(32), bus words of the program; both are looked at in the cycle after ``start``
     error : Out(1), the memory has refused a word since ``start``
     pixels : In(stream), the image in raster order, the channels of a position together; bytes, or for a network with
         event input spike patterns of ``timesteps`` bits, pass after pass
@@ -155,13 +155,13 @@ class Accelerator(wiring.Component):
         for unit in (units.image, units.engine, units.pool):
             m.d.comb += unit.layer.eq(layer)
         idle = ~(units.image.busy | units.pool.busy | self._start_pool(m, units))
+        m.d.sync += sequencer.finished.eq(Mux(layer.kind == Kind.EVENT, units.engine.done, running & idle))
         behind = Cat(units.neurons.busy, units.attention.busy, units.counts.busy)
         m.d.comb += [
             self.busy.eq(sequencer.busy),
             self.done.eq(sequencer.done),
             self.layer.eq(sequencer.number),
             sequencer.start.eq(self.start),
-            sequencer.finished.eq(Mux(layer.kind == Kind.EVENT, units.engine.done, running & idle)),
             sequencer.settled.eq(~behind.any()),
             units.neurons.output_base.eq(layer.output_base),
             units.neurons.step_mask.eq(layer.step_mask),
@@ -195,14 +195,14 @@ class Accelerator(wiring.Component):
         """Read the program again with every start, and free what the engine has used."""
         sequencer, layer, loader = units.sequencer, units.sequencer.layer, units.loader
         begin = Signal()
+        m.d.sync += begin.eq(self.start & ~sequencer.busy)
         m.d.comb += [
-            begin.eq(self.start & ~sequencer.busy),
             units.reader.start.eq(begin),
             units.reader.base.eq(self.base),
             units.reader.words.eq(self.words),
             self.error.eq(units.reader.error),
             loader.start.eq(begin),
-            sequencer.described.eq(loader.described),
+            sequencer.described.eq(loader.described & ~begin),
             loader.release.eq(units.engine.release),
             loader.release_rows.eq(layer.weight_rows),
             loader.release_params.eq(layer.group_params),
@@ -216,7 +216,8 @@ class Accelerator(wiring.Component):
         written = units.neurons.spikes
         mixed = Signal(16)  # positions that the projection has not begun
         ready = units.neurons.mixed & written.valid & written.payload.last
-        m.d.sync += mixed.eq(mixed + ready - (engine.begun & layer.awaits_mix))
+        begun = Signal()
+        m.d.sync += [begun.eq(engine.begun & layer.awaits_mix), mixed.eq(mixed + ready - begun)]
         # Whose turn it is, is decided a cycle ahead: the way from one unit through the other would be too long.
         turn = Signal()
         m.d.sync += turn.eq(sequencer.active & mix.busy & ~engine.coming & ~engine.spike_wanted)
@@ -226,18 +227,20 @@ class Accelerator(wiring.Component):
             mix.group.eq(units.attention.complete),
             mix.enable.eq(turn),
             engine.spike_blocked.eq(turn),
-            engine.hold.eq(layer.awaits_mix & (mixed == 0)),
         ]
+        m.d.sync += engine.hold.eq(layer.awaits_mix & (mixed == 0))
         with m.If(mix.configure):
             m.d.sync += mixed.eq(0)
 
     def _currents(self, m, units):
         """The engine goes before the mixing unit, which waits; the pool runs alone."""
         engine, mix, pool = units.engine.currents, units.mix.o, units.pool.o
+        pooling = Signal()
+        m.d.sync += pooling.eq(units.sequencer.layer.kind == Kind.POOL)
         payload = Mux(engine.valid, engine.payload.as_value(), mix.payload.as_value())
         m.d.comb += [
-            units.neurons.i.valid.eq(engine.valid | (mix.valid & units.mix.enable) | pool.valid),
-            units.neurons.i.payload.as_value().eq(Mux(pool.valid, pool.payload.as_value(), payload)),
+            units.neurons.i.valid.eq(engine.valid | mix.valid | pool.valid),
+            units.neurons.i.payload.as_value().eq(Mux(pooling, pool.payload.as_value(), payload)),
         ]
 
     def _spikes(self, m, units):
@@ -284,10 +287,8 @@ class Accelerator(wiring.Component):
             m.d.comb += [memories[name].enable.eq(enable), memories[name].address.eq(address)]
             if result is not None:
                 m.d.comb += Value.cast(result).eq(memories[name].data)
-        of_mix = Signal()
-        m.d.sync += of_mix.eq(neurons.i.payload.target == Target.MIX)
         m.d.comb += neurons.params_data.as_value().eq(
-            Mux(of_mix, memories[Memory.MIXES].data, memories[Memory.PARAMS].data)
+            Mux(neurons.params_mixed, memories[Memory.MIXES].data, memories[Memory.PARAMS].data)
         )
         write = memories["stream"].write
         m.d.comb += [

@@ -5,9 +5,9 @@ from enum import IntEnum
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from hw.memory.memory import block_memory, read_block
 from hw.neurons.adders import add_joined
 
 
@@ -61,9 +61,9 @@ class CounterBank(wiring.Component):
     report : In(1), send the values; what happens from this cycle to the end of ``busy`` is not counted
     layer : In(8), the layer's number, for the report
     values : Out(stream of layer, index and value, always ready), in the order of `Counter`; all are 0 afterwards
-    busy : Out(1), reporting
+    busy : Out(1), reporting, from the cycle after ``report`` on
 
-    Latency: one cycle from ``report`` to the first value, which has everything up to the cycle before ``report``.
+    Latency: four cycles from ``report`` to the first value, which has everything up to the cycle before ``report``.
     Throughput: one value a cycle. Totals are modulo ``2**VALUE_BITS``.
 
     Raises TypeError for a width that is not a positive integer.
@@ -89,45 +89,56 @@ class CounterBank(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         count = len(Counter)
-        m.submodules.totals = totals = Memory(shape=VALUE_BITS, depth=count, init=[])
-        read, write = totals.read_port(domain="comb"), totals.write_port()
-        turn = Signal(range(count))
-        written = Signal(count)  # totals of this layer; the others are 0
-        last = turn == count - 1
+        turn, busy = Signal(range(count)), Signal()
         # The turn once more, one bit a counter: an AND-OR takes less than a wide multiplexer.
         mine = Signal(count, init=1)
-        total = Signal(VALUE_BITS)
-        stored = Mux((written & mine).any(), read.data, 0)
-        m.d.comb += [
-            read.addr.eq(turn),
-            write.addr.eq(turn),
-            write.en.eq(1),
-            write.data.eq(total),
-            total.eq(stored + self._gather(m, mine)),
-            self.values.valid.eq(self.busy),
-            self.values.payload.layer.eq(self.layer),
-            self.values.payload.index.eq(turn),
-            self.values.payload.value.eq(total),
-        ]
-        m.d.sync += [turn.eq(Mux(last, 0, turn + 1)), mine.eq(mine.rotate_left(1))]
-        m.d.sync += written.eq(Mux(self.busy, written & ~mine, written | mine))
-        with m.If(self.report & ~self.busy):
-            m.d.sync += [self.busy.eq(1), turn.eq(0), mine.eq(1)]
-        with m.Elif(last):
-            m.d.sync += self.busy.eq(0)
-        with m.If(self.clear):
-            m.d.sync += written.eq(0)
+        clear, report, pause = Signal(), Signal(), Signal()
+        m.d.sync += [clear.eq(self.clear), report.eq(self.report & ~self.busy), pause.eq(report)]
+        # Before the first turn of a report comes none: the total of the turn before has to be in the memory.
+        with m.If(report):
+            m.d.sync += [turn.eq(count - 1), mine.eq(0)]
+        with m.Elif(turn == count - 1):
+            m.d.sync += [turn.eq(0), mine.eq(1), busy.eq(pause)]
+        with m.Else():
+            m.d.sync += [turn.eq(turn + 1), mine.eq(mine << 1)]
+        gathered = self._gather(m, mine=mine, clear=clear)
+        self._add(m, gathered, turn=turn, mine=mine, pause=pause, clear=clear, busy=busy)
+        m.d.comb += self.busy.eq(report | pause | busy | self.values.valid)
         return m
 
-    def _gather(self, m, mine):
+    def _add(self, m, gathered, *, turn, mine, pause, clear, busy):
+        """Add what a counter has gathered to its total, a cycle after its turn."""
+        count = len(Counter)
+        m.submodules.totals = totals = block_memory(shape=VALUE_BITS, depth=count)
+        write, before = totals.write_port(), read_block(m, totals, address=turn)
+        written = Signal(count)  # totals of this layer; the others are 0
+        gained, number, bit, valid = Signal.like(gathered), Signal.like(turn), Signal(count), Signal()
+        m.d.sync += valid.eq(~pause)
+        m.d.sync += [gained.eq(gathered), number.eq(turn), bit.eq(mine), self.values.valid.eq(busy)]
+        total = (Mux((written & bit).any(), before, 0) + gained)[:VALUE_BITS]
+        m.d.comb += [
+            write.addr.eq(number),
+            write.en.eq(valid),
+            write.data.eq(total),
+            self.values.payload.layer.eq(self.layer),
+            self.values.payload.index.eq(number),
+            self.values.payload.value.eq(total),
+        ]
+        m.d.sync += written.eq(Mux(self.values.valid, written & ~bit, written | bit))
+        with m.If(clear):
+            m.d.sync += [written.eq(0), gained.eq(0)]
+
+    def _gather(self, m, *, mine, clear):
         """Add up the increments between two turns of each counter; return what the counter at its turn has gathered."""
-        counting = self.enable & ~self.report & ~self.busy
+        counting, increments = Signal(), Signal.like(self.increments)
+        m.d.sync += [counting.eq(self.enable & ~self.report & ~self.busy), increments.eq(self.increments)]
         registers, pairs, gathered = [], [], 0
         for counter, width in self._widths.items():
             register = Signal(width + len(Counter).bit_length(), name=f"gathered_{counter.name.lower()}")
             registers.append(register)
-            pairs.append((Mux(mine[counter], 0, register), Mux(counting, self.increments[counter.name], 0)))
+            gain = Mux(counting, increments[counter.name], 0)
+            pairs.append((Mux(mine[counter], 0, register), gain))
             gathered |= Mux(mine[counter], register, 0)
-        for register, total in zip(registers, add_joined(m, pairs, unused=self.clear), strict=True):
-            m.d.sync += register.eq(Mux(self.clear, 0, total))
+        for register, total in zip(registers, add_joined(m, pairs, unused=clear), strict=True):
+            m.d.sync += register.eq(Mux(clear, 0, total))
         return gathered

@@ -63,7 +63,7 @@ class Sequencer(wiring.Component):
         count = Signal(range(size + 1))
         wait = Signal(range(SETTLE))
         m.d.comb += [self.layer.as_value().eq(words), self.busy.eq(1)]
-        m.d.sync += self.done.eq(0)
+        m.d.sync += [self.done.eq(0), self.begin.eq(0)]
         with m.FSM():
             with m.State("idle"):
                 m.d.comb += self.busy.eq(0)
@@ -77,11 +77,11 @@ class Sequencer(wiring.Component):
                 # The word of the address before is here, except in the first cycle.
                 m.d.sync += [count.eq(count + 1), words.eq(Cat(words[width:], self.data))]
                 with m.If(count == size):
+                    m.d.sync += self.begin.eq(1)
                     m.next = "begin"
                 with m.Else():
                     m.d.sync += self.address.eq(self.address + 1)
             with m.State("begin"):
-                m.d.comb += self.begin.eq(1)
                 m.d.sync += [count.eq(0), wait.eq(0)]
                 m.next = "run"
             with m.State("run"):

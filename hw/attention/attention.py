@@ -130,7 +130,7 @@ class MaskNeuron(wiring.Component):
     threshold : In(16); last_pass : In(PASS); constant while busy
     read : Out(place), the counts wanted; free : In(1), they are read in this cycle, and ``counts`` has them in the next
     o : Out(stream({address, data})), a mask; the address is its place
-    complete : Out(1), it is the last mask of its group
+    complete : Out(1), the one that left in the cycle before is the last of its group
     busy : Out(1), there is something to do, from the cycle after ``i``
 
     **Latency**: a pass of a channel beat takes ``beat = 2 * P * T + 3`` cycles, and those in which it waits for
@@ -189,10 +189,11 @@ class MaskNeuron(wiring.Component):
         here, newest = self.read, Signal.like(self.i.p)
         beat = Signal(range(self.config.group_beats))
         last = here.channel == newest
+        m.d.sync += self.complete.eq(0)
         with m.If(self.o.valid):
             m.d.sync += here.pass_number.eq(here.pass_number + 1)
             with m.If(here.pass_number == self.last_pass):
-                m.d.comb += self.complete.eq(last | (beat == self.config.group_beats - 1))
+                m.d.sync += self.complete.eq(last | (beat == self.config.group_beats - 1))
                 m.d.sync += [here.pass_number.eq(0), here.channel.eq(here.channel + 1), beat.eq(beat + 1)]
                 with m.If(last):
                     m.d.sync += self.busy.eq(0)
@@ -252,7 +253,7 @@ class AttentionUnit(wiring.Component):
     mask_data : Out(spikes), ... and have it one cycle later, until the next read
     trace : Out(stream({address, data})), a mask as it is written; ``address`` is the channel beat, and the pass times
         ``channel_depth`` rounded up to a power of two
-    complete : Out(1), the masks of a group of channel beats are written with this cycle
+    complete : Out(1), the masks of a group of channel beats are written with the cycle before
     hits : Out(range(P * T + 1)), set bits of ``QA & KA``, ``hits_latency`` cycles after the key, else 0
     busy : Out(1), keys are inside, from the cycle after a key up to and including the cycle that writes its mask
 

@@ -53,19 +53,21 @@ class Raster(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         row, col = Signal(GRID + 1), Signal(GRID)
+        bottom = Signal()  # this is the last row
         near = self.neighbours
-        m.d.comb += [
-            self.wrap.eq(col + 1 == self.width),
-            self.last.eq(self.centre & ~near.south & ~near.east),
-        ]
+        next_row, next_col = row + self.wrap, Mux(self.wrap, 0, col + 1)
+        m.d.comb += self.last.eq(self.centre & ~near.south & ~near.east)
         with m.If(self.start):
             m.d.sync += [row.eq(0), col.eq(0), self.inside.eq(1), self.centre.eq(0)]
+            m.d.sync += [self.wrap.eq(self.width == 1), bottom.eq(self.height == 1)]
         with m.Elif(self.step):
             # The next centre is one row above the position that is left.
             m.d.sync += [
-                col.eq(Mux(self.wrap, 0, col + 1)),
-                row.eq(row + self.wrap),
-                self.inside.eq(self.inside & ~(self.wrap & (row + 1 == self.height))),
+                col.eq(next_col),
+                row.eq(next_row),
+                self.wrap.eq(next_col + 1 == self.width),
+                bottom.eq(next_row + 1 == self.height),
+                self.inside.eq(self.inside & ~(self.wrap & bottom)),
                 self.centre.eq(row != 0),
                 near.north.eq(row != 1),
                 near.south.eq(row != self.height),

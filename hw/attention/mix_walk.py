@@ -117,8 +117,8 @@ class MixWalk(wiring.Component):
         ]
         ended = Signal()
         m.d.comb += ended.eq(moved & raster.last)
-        last_beat = self._groups(m, begin=begin, walking=walking, ended=ended, final=final)
-        visited = self._beats(m, begin=begin, walking=walking, last_beat=last_beat, final=final)
+        last_beats = self._groups(m, begin=begin, walking=walking, ended=ended, final=final)
+        visited = self._beats(m, begin=begin, walking=walking, last_beats=last_beats, final=final)
         self._passes(m, begin=begin, visited=visited, moved=moved, base=base)
         self._places(m, begin=begin, moved=moved, wrap=raster.wrap)
         channel = Signal(CHANNEL)  # first channel beat of the group
@@ -137,41 +137,47 @@ class MixWalk(wiring.Component):
         return m
 
     def _groups(self, m, *, begin, walking, ended, final):
-        """Begin with a group when it is complete; return the number of its last beat."""
-        pending = Signal(len(self.fields.last_group) + 1)
+        """Begin with a group when it is complete; return the number of its last beat, and of that of the next one."""
+        pending, waiting = Signal(len(self.fields.last_group) + 1), Signal()
         group, last_beat = Signal.like(self.fields.last_group), Signal(BEAT)
-        newest = group == self.fields.last_group
-        m.d.comb += [begin.eq(self.enable & ~walking & (pending != 0)), self.busy.eq(walking | (pending != 0))]
-        m.d.sync += pending.eq(pending + self.group - begin)
+        # What the next group is like is found out before it begins.
+        newest, newest_beat = Signal(), Signal(BEAT)
+        m.d.sync += newest.eq(group == self.fields.last_group)
+        m.d.comb += newest_beat.eq(Mux(newest, self.fields.last_beats, self._config.group_beats) - 1)
+        m.d.comb += [begin.eq(self.enable & ~walking & waiting), self.busy.eq(walking | waiting)]
+        m.d.sync += [pending.eq(pending + self.group - begin), waiting.eq(self.group | (pending > begin))]
         with m.If(begin):
-            m.d.sync += [walking.eq(1), final.eq(newest)]
-            m.d.sync += last_beat.eq(Mux(newest, self.fields.last_beats, self._config.group_beats) - 1)
+            m.d.sync += [walking.eq(1), group.eq(group + 1), final.eq(newest), last_beat.eq(newest_beat)]
         with m.If(ended):
-            m.d.sync += [walking.eq(0), group.eq(group + 1)]
+            m.d.sync += walking.eq(0)
         with m.If(self.configure):
             m.d.sync += [self.fields[name].eq(self.layer[name]) for name in MIX_FIELDS.members]
             m.d.sync += group.eq(0)
-        return last_beat
+        return last_beat, newest_beat
 
-    def _beats(self, m, *, begin, walking, last_beat, final):
+    def _beats(self, m, *, begin, walking, last_beats, final):
         """Count the beats of a visit, and its idle cycles; return that it ends."""
         longest = max(self._config.group_beats, self._spacing)
-        count, past = Signal(range(longest)), Signal()
-        least = LEAST_VISIT
+        count, visited = Signal(range(longest)), Signal()
+        # The last beat, the beats behind it, and long enough: each known a cycle before.
+        newest, past, enough, least = Signal(), Signal(), Signal(), Signal.like(count)
+        m.d.sync += least.eq(LEAST_VISIT - 2)
         if self._config.passes > 1:
-            least = Mux(self.fields.last_pass == 0, LEAST_VISIT, self._spacing)
-        newest, visited = Signal(), Signal()
+            with m.If(self.fields.last_pass != 0):
+                m.d.sync += least.eq(self._spacing - 2)
+        last_beat, next_last_beat = last_beats
         m.d.comb += [
-            newest.eq(count == last_beat),
-            visited.eq(self.enable & walking & (past | newest) & (count + 1 >= least)),
+            visited.eq(self.enable & walking & (past | newest) & enough),
             self.valid.eq(walking & ~past),
             self.here.beat.eq(count),
             self.here.last.eq(newest & final),
         ]
         with m.If(begin | visited):
-            m.d.sync += [count.eq(0), past.eq(0)]
+            m.d.sync += [count.eq(0), past.eq(0), enough.eq(0)]
+            m.d.sync += newest.eq(Mux(begin, next_last_beat, last_beat) == 0)
         with m.Elif(self.enable):
-            m.d.sync += [count.eq(count + 1), past.eq(past | newest)]
+            m.d.sync += [count.eq(count + 1), past.eq(past | newest), enough.eq(enough | (count == least))]
+            m.d.sync += newest.eq(count + 1 == last_beat)
         return visited
 
     def _passes(self, m, *, begin, visited, moved, base):

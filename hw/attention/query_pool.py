@@ -63,6 +63,7 @@ class QueryPool(wiring.Component):
         m.d.comb += entering.eq(self.i.valid & self.enable)
         m.d.sync += entered.eq(entering)
         close, beat = (hold(m, self.i.p[name], entering) for name in ("close", "beat"))
+        first = hold(m, self.i.p.beat == 0, entering)
         start = hold(m, (self.base + self.i.p.tile)[: ADDRESS.width], entering)
         counts = self._count(m, entering, entered, beat)
 
@@ -79,7 +80,7 @@ class QueryPool(wiring.Component):
         last = Signal.like(beat)
         newest = Mux(closing, beat, last)
         m.d.sync += last.eq(newest)
-        draining = self._drain(m, totals, begin=closing & (beat == 0), start=start, last=newest)
+        draining = self._drain(m, totals, begin=closing & first, start=start, last=newest)
         m.d.comb += self.busy.eq(entered | draining | self.o.valid)
         return m
 

@@ -63,7 +63,8 @@ class Drain(wiring.Component):
         valid, final, beat, entering = self._values(m, fold)
         # The place moves on as soon as a position begins, because it takes some cycles.
         here, route = Signal(PLACE, reset_less=True), Signal(PLACE, reset_less=True)
-        m.d.comb += [place.layer.eq(layer), place.start.eq(self.start), place.step.eq(entering)]
+        m.d.sync += place.start.eq(self.start)
+        m.d.comb += [place.layer.eq(layer), place.step.eq(entering)]
         with m.If(entering):
             m.d.sync += here.eq(place.here)
         with m.If(delay(m, entering, FOLD_CYCLES)):
@@ -103,7 +104,9 @@ class Drain(wiring.Component):
             m.d.sync += fresh.eq(1)
         with m.Elif(self.sums.valid & sums.final):
             m.d.sync += fresh.eq(0)
-        enables, filled = stages(m, self.sums.valid, DIFFERENCE_CYCLES + bit_plane_cycles(self.config))
+        cycles = DIFFERENCE_CYCLES + bit_plane_cycles(self.config)
+        enables, filled = stages(m, self.sums.valid, cycles)
+        _, entering = stages(m, self.sums.valid & (sums.beat == 0), cycles - 1)
         final, beat = (hold(m, value, enables[:-1]) for value in (sums.final, sums.beat))
         m.d.comb += [
             difference.fresh.eq(fresh),
@@ -114,7 +117,7 @@ class Drain(wiring.Component):
             planes.sums.eq(difference.values),
             fold.values.eq(planes.values),
         ]
-        return filled[-1], delay(m, final, 1), delay(m, beat, 1), filled[-2] & (beat == 0)
+        return filled[-1], delay(m, final, 1), delay(m, beat, 1), entering[-1]
 
     def _recall(self, m, start, beat):
         """After a gap go through the beats up to this one again; return (active, beat, whether it is the last)."""

@@ -1,24 +1,29 @@
 """From spike words to events, one a cycle."""
 
-from amaranth import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth import Cat, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.beats import event_layout, word_layout
 from hw.config import HardwareConfig
+from hw.engine.skid import SkidBuffer
+from hw.neurons.one_hot import lowest, number_of, select
 
 PART_CHANNELS = 8
 """Channels among which the next one that fires is found in a cycle."""
 
 
 def part_layout(config: HardwareConfig) -> data.StructLayout:
-    """A part of a word: its patterns, the channels still to send, and the part's number within the word."""
+    """A part of a word: its patterns, the channel to send now, those after it and whether there are none, and the
+    part's number within the word."""
     width = min(PART_CHANNELS, config.word_channels)
     parts = config.word_channels // width
     patterns = data.ArrayLayout(unsigned(config.timesteps), width)
     rest = {name: field.shape for name, field in word_layout(config) if name != "spikes"}
     number = unsigned(max(1, (parts - 1).bit_length()))
-    return data.StructLayout({"patterns": patterns, "remaining": width, "number": number} | rest)
+    return data.StructLayout(
+        {"patterns": patterns, "chosen": width, "others": width, "final": 1, "number": number} | rest
+    )
 
 
 class Emitter(wiring.Component):
@@ -46,40 +51,36 @@ class Emitter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        m.submodules.events = events = SkidBuffer(shape=event_layout(self.config))
+        connect(m, events.o, flipped(self.events))
         word, part = Signal(word_layout(self.config)), Signal(part_layout(self.config))
+        firing = Signal(self.config.word_channels)  # channels of the word
         have_word, have_part = Signal(), Signal()
-        move, advance, final = Signal(), Signal(), Signal()
+        move, advance = Signal(), Signal()
         width = len(part.patterns.as_value())
         parts = _slices(word.spikes.as_value(), width)
         waiting = Signal(len(parts))
-        chosen, later = _lowest(waiting)
-        channel, others = _lowest(part.remaining)
+        chosen, later = lowest(waiting)
+        event = events.i.payload
         m.d.comb += [
-            final.eq(~others.any()),
-            advance.eq(have_part & (~self.events.valid | self.events.ready)),
-            move.eq(have_word & (~have_part | (advance & final))),
+            advance.eq(have_part & events.i.ready),
+            move.eq(have_word & (~have_part | (advance & part.final))),
             self.words.ready.eq(~have_word | (move & ~later.any())),
+            events.i.valid.eq(have_part),
+            event.row.eq(part.row + Cat(number_of(part.chosen), part.number)),
+            event.pattern.eq(select(part.chosen, part.patterns)),
+            event.last.eq(part.last & part.final),
+            event.tail.eq(part.tail),
+            event.close.eq(part.close),
         ]
-        with m.If(self.events.ready):
-            m.d.sync += self.events.valid.eq(0)
         with m.If(advance):
-            event = self.events.payload
-            m.d.sync += [
-                self.events.valid.eq(1),
-                event.row.eq(part.row + Cat(_number(channel), part.number)),
-                event.pattern.eq(_select(channel, part.patterns)),
-                event.last.eq(part.last & final),
-                event.tail.eq(part.tail),
-                event.close.eq(part.close),
-                part.remaining.eq(others),
-                have_part.eq(~final),
-            ]
+            m.d.sync += [*_choose(part, part.others), have_part.eq(~part.final)]
         with m.If(move):
-            spikes = _select(chosen, parts)
+            spikes = select(chosen, parts)
             m.d.sync += [
                 part.patterns.as_value().eq(spikes),
-                part.remaining.eq(_firing(spikes, self.config.timesteps)),
-                part.number.eq(_number(chosen)),
+                *_choose(part, select(chosen, _slices(firing, len(part.chosen)))),
+                part.number.eq(number_of(chosen)),
                 part.row.eq(word.row),
                 part.last.eq(word.last & ~later.any()),
                 part.tail.eq(word.tail),
@@ -90,9 +91,16 @@ class Emitter(wiring.Component):
             ]
         with m.If(self.words.valid & self.words.ready):
             arriving = self.words.payload
-            fires = _firing(arriving.spikes.as_value(), width)
-            m.d.sync += [word.eq(arriving), waiting.eq(fires), have_word.eq(1)]
+            spikes = arriving.spikes.as_value()
+            m.d.sync += [word.eq(arriving), have_word.eq(1)]
+            m.d.sync += [waiting.eq(_firing(spikes, width)), firing.eq(_firing(spikes, self.config.timesteps))]
         return m
+
+
+def _choose(part, remaining):
+    """Choose the lowest channel of those that remain: a cycle before it is sent."""
+    chosen, others = lowest(remaining)
+    return part.chosen.eq(chosen), part.others.eq(others), part.final.eq(~others.any())
 
 
 def _slices(value, width):
@@ -102,23 +110,3 @@ def _slices(value, width):
 def _firing(value, width):
     """One bit for every ``width`` bits: whether any of them is set."""
     return Cat(bits.any() for bits in _slices(value, width))
-
-
-def _lowest(bits):
-    """The lowest set bit alone, and the others; in constant depth, because the groups are small."""
-    below = Cat(Const(0, 1), *(bits[:number].any() for number in range(1, len(bits))))
-    return bits & ~below, bits & below
-
-
-def _number(one_hot):
-    """The number of the bit that is set, 0 when none is."""
-    width = (len(one_hot) - 1).bit_length()
-    return Cat(Cat(one_hot[i] for i in range(len(one_hot)) if i >> b & 1).any() for b in range(width))
-
-
-def _select(one_hot, values):
-    """The value whose bit is set, as an AND-OR so that no priority is built; zero when none is."""
-    terms = [Mux(one_hot[i], value, 0) for i, value in enumerate(values)]
-    while len(terms) > 1:
-        terms = [a | b for a, b in zip(terms[::2], terms[1::2], strict=False)] + terms[len(terms) & ~1 :]
-    return terms[0]

@@ -76,9 +76,8 @@ class Fetcher(wiring.Component):
         segment = Signal(segment_layout())
         first = payload.address[:shift] if shift else 0
         offset, left = Signal(range(max(2, beats))), Signal(17)
-        active, finish = Signal(), Signal()
+        active, finish = Signal(), Signal()  # finish: no more is left than a word has
         m.d.comb += [
-            finish.eq(left <= beats),
             self.wanted.eq(active & room),
             self.enable.eq(self.wanted & ~self.blocked),
             self.address.eq(segment.address),
@@ -97,16 +96,19 @@ class Fetcher(wiring.Component):
                 segment.address.eq(segment.address + 1),
                 segment.row.eq(segment.row + self.config.word_channels),
                 left.eq(left - beats),
+                finish.eq(left <= 2 * beats),
                 offset.eq(0),
                 active.eq(~finish),
             ]
         with m.If(self.segments.valid & self.segments.ready):
+            total = payload.beats + first
             m.d.sync += [
                 segment.eq(payload),
                 segment.address.eq(payload.address >> shift),
                 segment.row.eq(payload.row - (first << slots)),
                 offset.eq(first),
-                left.eq(payload.beats + first),
+                left.eq(total),
+                finish.eq(total <= beats),
                 active.eq(1),
             ]
         return valid, mask, word

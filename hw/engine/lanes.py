@@ -8,6 +8,7 @@ from hw.beats import event_layout, fill_layout, sums_layout
 from hw.config import WEIGHT_BITS, HardwareConfig
 from hw.memory.memory import block_memory, read_block
 from hw.neurons.adders import add_joined
+from hw.neurons.one_hot import either
 from hw.neurons.pipeline import delay
 from hw.program import DESCRIPTOR, INTERVAL
 
@@ -159,12 +160,15 @@ class LaneArray(wiring.Component):
     def _follow(self, m, before, tail):
         """Count the beats that are selected, from a cycle ``before`` the first of a position; return the number of the
         selected beat, and whether it is the last of its group."""
-        number, following = Signal(range(self.config.group_beats + 1)), Signal(DESCRIPTOR["last_beats"])
+        full, number = self.config.group_beats, Signal(range(self.config.group_beats + 1))
         in_tail, stop = Signal(), Signal()
-        tails = Mux(before, tail, in_tail)
-        beats = Mux(tails, self.last_beats, self.config.group_beats)
-        m.d.comb += following.eq(Mux(before, 0, number + 1))
-        m.d.sync += [number.eq(following), in_tail.eq(tails), stop.eq(following + 1 == beats)]
+        # The last beat but one of a tail; a tail of one beat has none.
+        short, single = Signal.like(self.last_beats), Signal()
+        m.d.sync += [short.eq(self.last_beats - 2), single.eq(self.last_beats == 1)]
+        with m.If(before):
+            m.d.sync += [number.eq(0), in_tail.eq(tail), stop.eq((tail & single) | (full == 1))]
+        with m.Else():
+            m.d.sync += [number.eq(number + 1), stop.eq(number == Mux(in_tail, short, max(0, full - 2)))]
         return number, stop
 
     def _pace(self, m):
@@ -182,7 +186,7 @@ class LaneArray(wiring.Component):
     def _leave(self, m, selects, shown, number, stop):
         """Send what the beats show, which is zero for all but the selected one."""
         selected, payload = Signal(), self.sums.payload
-        m.d.sync += [selected.eq(Cat(selects).any()), self.sums.valid.eq(selected), payload.sums.eq(_either(shown))]
+        m.d.sync += [selected.eq(Cat(selects).any()), self.sums.valid.eq(selected), payload.sums.eq(either(shown))]
         m.d.comb += [payload.beat.eq(delay(m, number, 2)), payload.final.eq(delay(m, stop, 2))]
 
 
@@ -193,11 +197,3 @@ def _pipe(m, value, count, *, reset_less=False):
         values.append(Signal(value.shape(), reset_less=reset_less))
         m.d.sync += values[-1].eq(values[-2])
     return values
-
-
-def _either(values):
-    """The OR of all values."""
-    result = values[0]
-    for value in values[1:]:
-        result = result | value
-    return result

@@ -1,9 +1,10 @@
 """Nested counters with one strided address: the walk over the positions of a layer."""
 
-from amaranth import Const, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.neurons.one_hot import select
 from hw.program import ADDRESS, DELTA, LAST, LEVELS
 
 STEP_CYCLES = 3
@@ -13,7 +14,8 @@ STEP_CYCLES = 3
 class LoopNest(wiring.Component):
     """Counts through the loops of `hw.program.LEVELS`, outermost first, and keeps an address.
 
-    Comparing the counters, choosing what the address gains and adding it take a cycle each: positions last longer.
+    Comparing the counters, finding out which loops advance and what the address gains, and advancing take a cycle each:
+    positions last longer.
 
     Members
     -------
@@ -52,23 +54,24 @@ class LoopNest(wiring.Component):
         index = Signal(data.StructLayout(LAST))
         delta = Signal(signed(DELTA.width))
         unsettled = Signal(range(STEP_CYCLES))
-        m.d.comb += [self.ready.eq(unsettled == 0), self.done.eq(self.at_last.all())]
+        # One bit a loop: it ends with the next step, and so do the loops inside it.
+        ends = Signal(len(LEVELS))
+        m.d.comb += [self.ready.eq(unsettled == 0), self.done.eq(ends[0])]
         with m.If(self.restart | self.step):
             m.d.sync += unsettled.eq(STEP_CYCLES - 1)
         with m.Elif(~self.ready):
             m.d.sync += unsettled.eq(unsettled - 1)
 
-        inner_done = Const(1)
+        advancing = []
         for level, name in reversed(list(enumerate(LEVELS))):
-            at_last = self.at_last[level]
-            m.d.sync += at_last.eq(index[name] == self.last[name])
-            with m.If(inner_done & ~at_last):
-                m.d.sync += delta.eq(self.deltas[level])
-            with m.If(self.restart | (self.step & inner_done & at_last)):
+            at_last, inner = self.at_last[level], self.at_last[level + 1 :]
+            advancing.insert(0, inner.all() & ~at_last)
+            m.d.sync += [at_last.eq(index[name] == self.last[name]), ends[level].eq(inner.all() & at_last)]
+            with m.If(self.restart | (self.step & ends[level])):
                 m.d.sync += [index[name].eq(0), self.at_first[level].eq(1)]
-            with m.Elif(self.step & inner_done):
+            with m.Elif(self.step & (ends[level + 1] if name != LEVELS[-1] else 1)):
                 m.d.sync += [index[name].eq(index[name] + 1), self.at_first[level].eq(0)]
-            inner_done = inner_done & at_last
+        m.d.sync += delta.eq(select(Cat(advancing), self.deltas))
         with m.If(self.restart | self.step):
             m.d.sync += self.address.eq(Mux(self.restart | self.done, self.base, self.address + delta))
         return m

@@ -22,12 +22,12 @@ class Walker(wiring.Component):
     start : In(1), begin the layer
     rows_ready : In(24), weight rows that have arrived; a segment waits until all its rows are there
     hold : In(1), do not begin another position of the first group
-    begun : Out(1), a position and pass of the first group begins; ``hold`` is looked at again three cycles later
+    begun : Out(1), a position and pass of the first group begins; ``hold`` is looked at again four cycles later
     waiting : Out(1), a segment waits for its rows in this cycle
     segments : Out(stream of `hw.beats.segment_layout`)
 
     Latency: seven cycles from ``start`` to the first segment, one more where its window has no row above.
-    Throughput: one segment in two cycles, a position in three cycles, a window without a row above in one more.
+    Throughput: one segment in two cycles, a position in four cycles, or those of its segments if they are more.
     """
 
     def __init__(self, *, config: HardwareConfig):
@@ -62,23 +62,24 @@ class Walker(wiring.Component):
         active, first_group = Signal(), Signal()
         group = Signal(DESCRIPTOR["last_group"])
         weight_base = Signal(ADDRESS)
-        free, begin = Signal(), Signal()
+        busy, begin, tail = Signal(), Signal(), Signal()  # busy: rows of a window are left
+        # The loops step a cycle after a position has begun: they are many.
+        m.d.sync += [tail.eq(group == layer.last_group), loops.step.eq(begin)]
         m.d.comb += [
-            begin.eq(active & free & loops.ready & ~(self.hold & first_group)),
-            loops.step.eq(begin),
+            begin.eq(active & ~busy & loops.ready & ~loops.step & ~(self.hold & first_group)),
             self.begun.eq(begin & first_group),
         ]
         with m.If(begin & loops.done):
             m.d.sync += [group.eq(group + 1), weight_base.eq(weight_base + layer.weight_rows), first_group.eq(0)]
-            with m.If(group == layer.last_group):
+            with m.If(tail):
                 m.d.sync += active.eq(0)
         with m.If(loops.restart):
             m.d.sync += [active.eq(1), first_group.eq(1), group.eq(0), weight_base.eq(layer.weight_base)]
-        self._segments(m, loops, begin, free, weight_base, group == layer.last_group)
+        self._segments(m, loops, begin, busy, weight_base, tail)
         return m
 
-    def _segments(self, m, loops, begin, free, weight_base, tail):
-        """Go down the rows of the window that begins; ``free`` says that another one may begin."""
+    def _segments(self, m, loops, begin, busy, weight_base, tail):
+        """Go down the rows of the window that begins; it is ``busy`` as long as there are more."""
         layer = self.layer
         top, bottom, left, right = (
             layer.kernel3 & every_level(flags, (f"tile_{axis}", f"sub_{axis}"))
@@ -93,35 +94,31 @@ class Walker(wiring.Component):
         m.d.sync += row_rows.eq(sizes[2] << beats)
 
         segment = Signal(segment_layout())
-        valid, skip, taken, onward = Signal(), Signal(), Signal(), Signal()
-        number, end = Signal(2), Signal(2)
-        last = number == end
-        m.d.comb += [
-            free.eq(~valid | (taken & last)),
-            onward.eq(valid & (skip | (taken & ~last))),
-            segment.last.eq(last),
-        ]
+        skip, taken, onward = Signal(), Signal(), Signal()
+        below, last = Signal(2), segment.last  # rows of the window below this one
+        m.d.comb += onward.eq(busy & (skip | (taken & ~last)))
         with m.If(taken & last):
-            m.d.sync += valid.eq(0)
+            m.d.sync += busy.eq(0)
+        others = Mux(layer.kernel3, Mux(bottom, 1, 2), 0)
         with m.If(begin | onward):
             column = Mux(left, layer.pixel_beats, 0)
             m.d.sync += [
                 segment.address.eq(Mux(begin, loops.address, segment.address) + Mux(begin, column, layer.row_beats)),
                 segment.row.eq(Mux(begin, weight_base, segment.row) + Mux(begin, column << beats, row_rows)),
-                number.eq(Mux(begin, 0, number + 1)),
+                below.eq(Mux(begin, others, below - 1)),
+                last.eq(Mux(begin, others == 0, below == 1)),
                 skip.eq(begin & top),
             ]
         with m.If(begin):
             m.d.sync += [
-                valid.eq(1),
-                end.eq(Mux(layer.kernel3, Mux(bottom, 1, 2), 0)),
+                busy.eq(1),
                 segment.beats.eq(
                     Mux(layer.kernel3, Mux(left & right, sizes[0], Mux(left | right, *sizes[1:])), sizes[0])
                 ),
                 segment.tail.eq(tail),
                 segment.close.eq(every_level(loops.at_last, ("sub_row", "sub_col", "chunk"))),
             ]
-        self._gate(m, segment, valid & ~skip, taken)
+        self._gate(m, segment, busy & ~skip, taken)
 
     def _gate(self, m, segment, valid, taken):
         """Offer a segment as soon as its rows are there; take the next one when it is gone, so that no path leads from

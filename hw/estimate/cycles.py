@@ -34,7 +34,7 @@ BURST = 6
 DESCRIBED = 6
 """Cycles from the start of an inference to the descriptors, beside their words and the latency of the memory."""
 
-REPORT = len(Counter) + 2
+REPORT = len(Counter) + 5
 """Cycles from the end of a layer to its last counter."""
 
 FILL = 18
@@ -49,8 +49,8 @@ REFILL = 8
 MIX = 7
 """Cycles from a key to its current: line buffer 2, adder tree 5."""
 
-LOAD = 2
-"""Cycles of a LOAD besides its items: the last beat is written."""
+LOAD = 3
+"""Cycles of a LOAD besides its items: it begins, and the last beat is written."""
 
 POOL = 2
 """Cycles of a pass of a POOL besides its reads: memory, register."""
@@ -198,7 +198,7 @@ class _Inference:
 
     def settle(self, queue: int) -> int:
         """Cycles from the end of a layer's source to the end of the layer, with pipelines of this length behind it."""
-        return max(SETTLE, queue) + SETTLED
+        return max(SETTLE + 1, queue) + SETTLED
 
     def group(self, walk: _Walk, step: Step, active: Activity, beats: int, *, first: bool) -> None:
         """Walk all positions for one group."""

@@ -8,6 +8,9 @@ from hw.beats import fill_layout, spikes_layout, write_layout
 from hw.config import HardwareConfig
 from hw.program import ADDRESS, COUNT_BITS, DESCRIPTOR, DESCRIPTOR_LAYOUT, Memory, entry_words, memory_shapes
 
+CODE_BITS = 4
+"""Width of the code of a memory in the header of a section, above the number of its entries."""
+
 
 def item_bits(config: HardwareConfig) -> int:
     """Width of an item of the pixel stream: a byte, or a spike pattern of more timesteps."""
@@ -74,50 +77,53 @@ class BlockLoader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        code, left = Signal(4), Signal(COUNT_BITS)
-        last, full = Signal(), Signal(1 << len(code))
+        # A header is next, or an entry of a memory, and its last word.
+        left, chosen = Signal(COUNT_BITS), {memory: Signal(name=f"to_{memory.name.lower()}") for memory in Memory}
+        header, last, full = Signal(init=1), Signal(), Signal()
         taken, complete = Signal(), Signal()
         counted = {memory: Signal(ADDRESS, name=f"written_{memory.name.lower()}") for memory in Memory}
         m.d.comb += [
-            self.words.ready.eq((left == 0) | ~full.bit_select(code, 1)),
-            taken.eq(self.words.valid & self.words.ready & (left != 0)),
+            self.words.ready.eq(header | ~full),
+            taken.eq(self.words.valid & ~header & ~full),
             complete.eq(taken & last),
             self.params_ready.eq(counted[Memory.PARAMS]),
         ]
-        with m.If(self.words.valid & (left == 0)):
-            m.d.sync += [code.eq(self.words.payload[COUNT_BITS:]), left.eq(self.words.payload)]
+        code, entries = self.words.payload[COUNT_BITS:][:CODE_BITS], self.words.payload[:COUNT_BITS]
+        with m.If(header & self.words.valid):
+            m.d.sync += [chosen[memory].eq(code == memory) for memory in Memory]
+            m.d.sync += [left.eq(entries), header.eq(entries == 0)]
         with m.If(complete):
-            m.d.sync += left.eq(left - 1)
-            with m.If((code == Memory.DESCRIPTORS) & (left == 1)):
+            m.d.sync += [left.eq(left - 1), header.eq(left == 1)]
+            with m.If(chosen[Memory.DESCRIPTORS] & (left == 1)):
                 m.d.sync += self.described.eq(1)
         for memory, count in counted.items():
-            with m.If(complete & (code == memory)):
+            with m.If(complete & chosen[memory]):
                 m.d.sync += count.eq(count + 1)
-        index = self._count_words(m, code=code, taken=taken, last=last)
-        self._write(m, code=code, taken=taken, complete=complete, index=index, counted=counted)
-        self._keep_room(m, code=code, complete=complete, full=full)
+        index = self._count_words(m, header=header, code=code, taken=taken, last=last)
+        self._write(m, chosen=chosen, taken=taken, complete=complete, index=index, counted=counted)
+        self._keep_room(m, header=header, code=code, chosen=chosen, complete=complete, full=full)
         m.d.sync += self.rows_ready.eq(counted[Memory.WEIGHTS])
         with m.If(self.start):
-            m.d.sync += [left.eq(0), self.described.eq(0), self.rows_ready.eq(0)]
+            m.d.sync += [header.eq(1), self.described.eq(0), self.rows_ready.eq(0)]
             m.d.sync += [count.eq(0) for count in counted.values()]
         return m
 
-    def _count_words(self, m, *, code, taken, last):
+    def _count_words(self, m, *, header, code, taken, last):
         """Return the number of the word within its entry; ``last`` says that the entry ends with it."""
         sizes = {memory: entry_words(memory, self._config) for memory in Memory}
-        index, size = Signal(range(max(sizes.values()))), Signal(range(max(sizes.values())))
-        with m.Switch(code):
-            for memory, words in sizes.items():
-                with m.Case(memory):
-                    m.d.comb += size.eq(words - 1)
-        m.d.comb += last.eq(index == size)
-        with m.If(taken):
-            m.d.sync += index.eq(Mux(last, 0, index + 1))
-        with m.If(self.start):
+        index, final = Signal(range(max(sizes.values()))), Signal(range(max(sizes.values())))
+        following = Mux(last, 0, index + 1)
+        with m.If(header):
             m.d.sync += index.eq(0)
+            with m.Switch(code):
+                for memory, words in sizes.items():
+                    with m.Case(memory):
+                        m.d.sync += [final.eq(words - 1), last.eq(words == 1)]
+        with m.Elif(taken):
+            m.d.sync += [index.eq(following), last.eq(following == final)]
         return index
 
-    def _write(self, m, *, code, taken, complete, index, counted):
+    def _write(self, m, *, chosen, taken, complete, index, counted):
         """Gather the words of an entry and write it; words of weights go on at once."""
         width = 8 * self._config.bus_bytes
         longest = max(entry_words(memory, self._config) for memory in self._entries)
@@ -129,20 +135,20 @@ class BlockLoader(wiring.Component):
         for memory in self._entries:
             port = getattr(self, memory.name.lower())
             m.d.comb += [
-                port.valid.eq(complete & (code == memory)),
+                port.valid.eq(complete & chosen[memory]),
                 port.payload.address.eq(counted[memory]),
                 port.payload.data.eq(gathered[width * (longest - entry_words(memory, self._config)) :]),
             ]
         fill = self.fill.payload
         m.d.sync += [
-            self.fill.valid.eq(taken & (code == Memory.WEIGHTS)),
+            self.fill.valid.eq(taken & chosen[Memory.WEIGHTS]),
             fill.row.eq(counted[Memory.WEIGHTS]),
             fill.word.eq(index),
             fill.data.eq(self.words.payload),
         ]
 
-    def _keep_room(self, m, *, code, complete, full):
-        """Count the entries in every ring.
+    def _keep_room(self, m, *, header, code, chosen, complete, full):
+        """Count the entries in every ring; ``full`` says that the chosen one has no room.
 
         A group may be done before its last rows are there, if no position looked at them: then the count is negative.
         """
@@ -155,15 +161,20 @@ class BlockLoader(wiring.Component):
             Memory.TAPS: self.release_taps,
             Memory.MIXES: self.release_taps,
         }
+        filled = []
         for memory, released in freed.items():
-            depth = memory_shapes(self._config)[memory][1]
-            inside = Signal(range(-depth, depth + 1), name=f"inside_{memory.name.lower()}")
-            m.d.sync += inside.eq(inside + (complete & (code == memory)) - released)
-            m.d.comb += full[memory].eq(inside[-2] & ~inside[-1])
+            depth, name = memory_shapes(self._config)[memory][1], memory.name.lower()
+            inside = Signal(range(-depth, depth + 1), name=f"inside_{name}")
+            leaving = Signal.like(inside, name=f"leaving_{name}")
+            m.d.sync += [leaving.eq(released), inside.eq(inside + (complete & chosen[memory]) - leaving)]
+            # Whether there is no room is known a cycle before; what leaves is not looked at before it has left.
+            one_left, none_left = inside == depth - 1, inside[-2] & ~inside[-1]
+            filled.append(Mux(header, code == memory, chosen[memory]) & (none_left | (one_left & complete)))
             with m.If(self.start):
-                m.d.sync += inside.eq(0)
+                m.d.sync += [inside.eq(0), leaving.eq(0)]
+        m.d.sync += full.eq(Cat(filled).any())
         with m.If(self.start):
-            m.d.sync += late.eq(0)
+            m.d.sync += [late.eq(0), full.eq(0)]
 
 
 class PixelLoader(wiring.Component):
@@ -180,7 +191,7 @@ class PixelLoader(wiring.Component):
     write : Out(stream of address and beat, always ready)
     busy : Out(1)
 
-    Latency: one cycle from the last item of a beat to its first chunk.
+    Latency: two cycles from ``start`` to the first item, one from the last item of a beat to its first chunk.
     Throughput: one item a cycle, as long as a beat's items are at least as many as its chunks; else ``chunks`` cycles
     a beat. A frame has one chunk.
     """
@@ -204,16 +215,21 @@ class PixelLoader(wiring.Component):
         gathered = Signal(data.ArrayLayout(item_bits(config), channels))
         slot, channel = Signal(range(max(2, channels))), Signal.like(layer.pixel_channels)
         left, address = Signal.like(layer.pixels), Signal(ADDRESS)
+        loading, final = Signal(), Signal()  # positions are left; this is the last one
 
+        starting = Signal()
         # A complete beat, its chunk on top; it moves up as chunks are written.
         pending = Signal(data.ArrayLayout(steps * config.chunks, channels))
         chunks_left, write_address = Signal(range(config.chunks + 1)), Signal(ADDRESS)
-        last_channel = channel == layer.pixel_channels - 1
+        # Whether an item is the last of its position is found out a cycle before it comes.
+        last_channel, top = Signal(), Signal.like(layer.pixel_channels)
+        following = Mux(last_channel, 0, channel + 1)
+        m.d.sync += top.eq(layer.pixel_channels - 1)
         full = last_channel | (slot == channels - 1)
         taken = self.pixels.valid & self.pixels.ready
         m.d.comb += [
-            self.pixels.ready.eq((left != 0) & (~full | (chunks_left <= 1))),
-            self.busy.eq((left != 0) | (chunks_left != 0)),
+            self.pixels.ready.eq(loading & (~full | (chunks_left <= 1))),
+            self.busy.eq(starting | loading | (chunks_left != 0)),
             self.write.valid.eq(chunks_left != 0),
             self.write.payload.address.eq(write_address),
         ]
@@ -229,7 +245,8 @@ class PixelLoader(wiring.Component):
             m.d.sync += [
                 gathered[slot].eq(self.pixels.payload),
                 slot.eq(slot + 1),
-                channel.eq(channel + 1),
+                channel.eq(following),
+                last_channel.eq(following == top),
             ]
         with m.If(taken & full):
             m.d.sync += [
@@ -243,7 +260,7 @@ class PixelLoader(wiring.Component):
                 # A pattern is on top at once.
                 m.d.sync += pending[index].eq(Mux(layer.frames, item << (len(pending[index]) - steps), item))
         with m.If(taken & last_channel):
-            m.d.sync += [channel.eq(0), left.eq(left - 1)]
+            m.d.sync += [left.eq(left - 1), final.eq(left == 2), loading.eq(~final)]
         with m.If(self.start):
             m.d.sync += [
                 left.eq(layer.pixels),
@@ -251,4 +268,7 @@ class PixelLoader(wiring.Component):
                 slot.eq(0),
                 channel.eq(0),
             ]
+        m.d.sync += starting.eq(self.start)
+        with m.If(starting):
+            m.d.sync += [loading.eq(left != 0), final.eq(left == 1), last_channel.eq(top == 0)]
         return m

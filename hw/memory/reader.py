@@ -100,6 +100,8 @@ class BurstReader(wiring.Component):
             ]
         with m.Else():
             m.d.sync += bus.arvalid.eq(bus.arvalid | (free >= length))
-        m.d.sync += free.eq(free - Mux(asked, length, 0) + taken)
+        # A place is free a cycle later than it is: the taker is far away.
+        freed = Signal()
+        m.d.sync += [freed.eq(taken), free.eq(free - Mux(asked, length, 0) + freed)]
         with m.If(self.start):
             m.d.sync += [bus.araddr.eq(self.base), left.eq(self.words), bus.arvalid.eq(0), planned.eq(0)]

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hw.beats import spikes_layout, word_layout, write_layout
 from hw.config import HardwareConfig
 from hw.memory.memory import block_memory, read_block
+from hw.neurons.one_hot import select
 from hw.program import ADDRESS
 
 
@@ -59,13 +60,10 @@ class SpikeMemory(wiring.Component):
             address.eq(self.address),
             self.data.as_value().eq(word),
         ]
-        beat = Signal(range(max(2, config.word_beats)))
+        chosen = Signal(config.word_beats)
         with m.If(self.beat_enable):
             m.d.comb += address.eq(self.beat_address >> shift)
-            m.d.sync += beat.eq(self.beat_address[:shift] if shift else 0)
-        with m.Switch(beat):
-            for number in range(config.word_beats):
-                with m.Case(number):
-                    # Not word_select(): it would multiply the number by the width.
-                    m.d.comb += self.beat_data.as_value().eq(word[number * beat_bits :][:beat_bits])
+            m.d.sync += chosen.eq(1 << (self.beat_address[:shift] if shift else 0))
+        beats = [word[number * beat_bits :][:beat_bits] for number in range(config.word_beats)]
+        m.d.comb += self.beat_data.as_value().eq(select(chosen, beats))
         return m

@@ -119,8 +119,8 @@ class NeuronPath(wiring.Component):
     Where there is more than one pass, the neurons of a beat start from the membranes at its ``state`` (in pass 0: from
     0) and leave theirs there.
 
-    Two beats of the stream with one address are at least ``write_latency + 1`` cycles apart, or in different layers;
-    two beats that fire with one state at least `state_spacing`.
+    Two beats of the stream with one address are at least ``write_latency`` cycles apart, or in different layers; two
+    beats that fire with one state at least `state_spacing`.
 
     Parameters
     ----------
@@ -132,7 +132,8 @@ class NeuronPath(wiring.Component):
     output_base : In(ADDRESS), beat at which the output map begins; constant while busy
     last_pass : In(PASS), the pass in which ``step_mask`` counts; constant while busy
     step_mask : In(timesteps), timesteps of that pass that the model has; constant while busy
-    params_address, params_data : read port of the parameter memory
+    params_address, params_data : read port of the parameter memories
+    params_mixed : Out(1), the data is wanted of the memory for `Target.MIX`; beside the data
     stream_address, stream_data : read port of the residual stream memory
     stream_read : Out(1), the stream is read at its address
     stream_write : Out(stream({address, data})), the new stream, signed 16 bits, units of the stream scale
@@ -145,11 +146,11 @@ class NeuronPath(wiring.Component):
 
     Spikes at timesteps outside ``step_mask`` are 0.
 
-    **Latency**: ``write_latency = 6`` cycles from ``i`` to ``stream_write`` and ``logits``; ``latency = 7 +
+    **Latency**: ``write_latency = 7`` cycles from ``i`` to ``stream_write`` and ``logits``; ``latency = 8 +
     LifArray.latency`` to ``spikes``, ``query`` and ``key``. **Throughput**: one beat a cycle, without back-pressure.
     """
 
-    write_latency = 2 + StreamLane.latency
+    write_latency = 3 + StreamLane.latency
 
     def __init__(self, *, config: HardwareConfig):
         self.config = config
@@ -169,6 +170,7 @@ class NeuronPath(wiring.Component):
                 "step_mask": In(config.timesteps),
                 "params_address": Out(range(config.param_depth)),
                 "params_data": In(params_layout(config)),
+                "params_mixed": Out(1),
                 "stream_address": Out(range(config.stream_depth)),
                 "stream_data": In(stream_layout(config)),
                 "stream_read": Out(1),
@@ -193,35 +195,39 @@ class NeuronPath(wiring.Component):
         m = Module()
         m.submodules.lif = self._lif
         enables, filled = stages(m, self.i.valid, self.latency)
+        # Many send, from far away: a cycle for the way and the choice.
+        arrived = hold(m, self.i.p, enables[:1])
         m.d.comb += [
             self.busy.eq(self.i.valid | filled.any()),
-            self.params_address.eq(self.i.p.params),
-            self.stream_address.eq(self.i.p.address),
-            self.stream_read.eq(self.i.valid & is_target(self.i.p.target, Target.STREAM_ADD, Target.STREAM_CLOSE)),
+            self.params_address.eq(arrived.params),
+            self.stream_address.eq(arrived.address),
+            self.stream_read.eq(filled[0] & is_target(arrived.target, Target.STREAM_ADD, Target.STREAM_CLOSE)),
         ]
         # What accompanies a beat through the pipeline.
         tag = Signal(data.StructLayout({"target": TARGET, "steps": self.config.timesteps} | ROUTE))
-        partial = self.i.p.pass_number == self.last_pass
+        partial = arrived.pass_number == self.last_pass
         m.d.comb += [
-            *(tag[field].eq(self.i.p[field]) for field in ("target", *ROUTE)),
+            *(tag[field].eq(arrived[field]) for field in ("target", *ROUTE)),
             tag.steps.eq(self.step_mask | (~partial).replicate(self.config.timesteps)),
         ]
-        read = hold(m, tag, enables[: self.write_latency - 2])
+        read = hold(m, tag, enables[1 : self.write_latency - 2])
         written = hold(m, read, enables[self.write_latency - 2 : self.write_latency])
         left = hold(m, written, enables[self.write_latency : -2])
 
-        clamped = self._update(m, enables[: self.write_latency])
+        clamped = self._update(m, arrived, enables[1 : self.write_latency])
         self._write(m, written, filled[self.write_latency - 1], clamped)
-        last = self._fire(m, left, enables[-2:], filled[-1])
+        last = self._fire(m, left, enables[-2:])
         if self.config.passes > 1:
             self._carry(m, read, last, enables[self.write_latency - 2 : self.write_latency])
         return m
 
-    def _update(self, m: Module, enables: Value) -> Value:
+    def _update(self, m: Module, arrived: data.View, enables: Value) -> Value:
         """Fetch what the beat needs, and compute the new stream and the currents of the neurons; return which values
         were clamped."""
-        currents = hold(m, self.i.p.currents, enables[:2])
-        target = hold(m, self.i.p.target, enables[:2])
+        currents = hold(m, arrived.currents, enables[:2])
+        target = hold(m, arrived.target, enables[:1])
+        m.d.comb += self.params_mixed.eq(target == Target.MIX)
+        target = hold(m, target, enables[1:2])
         # The memories' outputs get a register of their own: block RAM is slow enough without an adder behind it.
         params = hold(m, self.params_data, enables[1:2])
         old = hold(m, self.stream_data, enables[1:2])
@@ -271,7 +277,7 @@ class NeuronPath(wiring.Component):
             sink.en.eq(self._lif.o.valid),
         ]
 
-    def _fire(self, m: Module, tag: data.View, enables: Value, valid: Value) -> data.View:
+    def _fire(self, m: Module, tag: data.View, enables: Value) -> data.View:
         """Send the spikes and their address, registered, where the target wants them; return the tag beside the
         neurons' output."""
         base = hold(m, Mux(tag.target == Target.MIX, 0, self.output_base), enables[:1])
@@ -281,12 +287,12 @@ class NeuronPath(wiring.Component):
         spikes = hold(m, spikes, enables[1:])
         address = hold(m, (base + last.address)[: ADDRESS.width], enables[1:])
         route = hold(m, last, enables[1:])
-        writes = is_target(route.target, Target.SPIKES, Target.STREAM_OPEN, Target.STREAM_ADD, Target.MIX)
-        m.d.comb += [
-            self.spikes.valid.eq(valid & writes),
-            self.mixed.eq(self.spikes.valid & (route.target == Target.MIX)),
-            self.query.valid.eq(valid & (route.target == Target.QUERY)),
-            self.key.valid.eq(valid & (route.target == Target.KEY)),
+        writes = is_target(last.target, Target.SPIKES, Target.STREAM_OPEN, Target.STREAM_ADD, Target.MIX)
+        m.d.sync += [
+            self.spikes.valid.eq(enables[1] & writes),
+            self.mixed.eq(enables[1] & (last.target == Target.MIX)),
+            self.query.valid.eq(enables[1] & (last.target == Target.QUERY)),
+            self.key.valid.eq(enables[1] & (last.target == Target.KEY)),
         ]
         for port in (self.spikes, self.query, self.key):
             m.d.comb += [port.p.data.eq(spikes), *(port.p[field].eq(route[field]) for field in ROUTE)]

@@ -8,6 +8,9 @@ from sim.streams import generator, parameters, reset, start
 
 WIDTHS = [parameters()["widths"].get(counter.name, 1) for counter in Counter]
 LARGEST = [2**width - 1 for width in WIDTHS]
+FIRST_VALUE = 4
+"""Cycles from a report to its first value."""
+
 OUTPUTS = ["values__valid", "values__payload", "busy"]
 
 
@@ -36,9 +39,12 @@ async def count(bank: Clocked, rows: list[list[int]]) -> list[int]:
 
 
 async def check_report(bank: Clocked, layer: int, expected: list[int]):
-    """Ask for a report: one value in each of the next cycles, and increments in the meantime do not count."""
+    """Ask for a report: one value a cycle after a while, and increments in the meantime do not count."""
     seen = await bank.cycle(report=1, layer=layer, increments=join(LARGEST))
     assert (seen.values__valid, seen.busy) == (0, 0)
+    for _ in range(FIRST_VALUE - 1):
+        seen = await bank.cycle(report=0)
+        assert (seen.values__valid, seen.busy) == (0, 1)
     for index, value in enumerate(expected):
         seen = await bank.cycle(report=0)
         assert (seen.values__valid, seen.busy) == (1, 1)

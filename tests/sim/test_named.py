@@ -15,7 +15,8 @@ from sim.simulate import Simulator
 
 SHAPES = {
     "D = 48, three timesteps, gray": {"dim": 48, "timesteps": 3, "in_channels": 1, "windows": 16, "depth": 1},
-    "D = 96, one timestep, no aggregation": {"dim": 96, "timesteps": 1, "windows": 64, "depth": 3},
+    "one timestep, no aggregation, three blocks": {"timesteps": 1, "windows": 64, "depth": 3},
+    "D = 96, 16 pixels": {"dim": 96, "image_size": 16, "depth": 1},
     "16 pixels, two timesteps, one window": {"image_size": 16, "timesteps": 2, "windows": 1},
 }
 

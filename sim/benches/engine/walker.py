@@ -182,7 +182,7 @@ async def corners(dut):
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
 async def timing(dut):
-    """Seven cycles to the first segment; then one in two cycles, but three a position, four where no row is above."""
+    """Seven cycles to the first segment; then one in two cycles, four a position; one more where no row is above."""
     sink, _ = await prepare(dut)
     rng = generator("timing")
     for _ in range(20):
@@ -197,7 +197,7 @@ async def timing(dut):
                 cycle = max(cycle, expected_cycles[-1] + 2)
             expected_cycles += [cycle + 2 * number for number in range(rows)]
             # The next position begins when the last segment of this one is on its way.
-            begun = max(begun + 3, expected_cycles[-1] - 1)
+            begun = max(begun + 4, expected_cycles[-1])
         assert probe.when("segments__valid") == expected_cycles, layer
 
 

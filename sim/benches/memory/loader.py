@@ -304,7 +304,7 @@ async def check_image(
     writes = probe.when("image__write__valid")
     assert probe.when("image__busy") == list(range(begun + 1, writes[-1] + 1))
     taken = [n for n, cycle in enumerate(probe.cycles) if cycle.image__pixels__valid and cycle.image__pixels__ready]
-    complete, count, expected, chunks = [], 0, begun, 1 if layer["frames"] else CHUNKS
+    complete, count, expected, chunks = [], 0, begun + 1, 1 if layer["frames"] else CHUNKS
     for size in sizes:
         count += size
         complete.append(taken[count - 1])

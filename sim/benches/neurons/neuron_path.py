@@ -20,8 +20,8 @@ CONFIG = HardwareConfig(**parameters())
 P, T, C = CONFIG.beat_channels, CONFIG.timesteps, CONFIG.current_bits
 CARRIED = CONFIG.passes > 1
 LIMIT, STREAM_LIMIT = 2 ** (C - 1), 2 ** (STREAM_BITS - 1)
-WRITE_LATENCY = 6
-LATENCY = 6 + 2 * T + CARRIED
+WRITE_LATENCY = 7
+LATENCY = 7 + 2 * T + CARRIED
 SPACING = 2 * T + 3
 STREAM_TARGETS = (Target.STREAM_OPEN, Target.STREAM_ADD, Target.STREAM_CLOSE)
 PORTS = {
@@ -179,7 +179,7 @@ def random_beats(rng: random.Random, world: World, count: int) -> list[Beat]:
     beats = []
     for index, params in enumerate(rng.sample(range(CONFIG.param_depth), count)):
         target = rng.choice(list(Target))
-        address = places(rng, CONFIG.stream_depth, WRITE_LATENCY + 1, index)
+        address = places(rng, CONFIG.stream_depth, WRITE_LATENCY, index)
         route = {"address": address if target in STREAM_TARGETS else rng.getrandbits(24)}
         route["state"] = places(rng, CONFIG.state_depth, SPACING, index)
         beat = replace(random_beat(rng, world, target, **route), params=params)
@@ -242,9 +242,11 @@ async def check(dut, beats: list[Beat], memories: Memories, *, stall: float, **s
     ports, saturations = expect(offered, settings)
 
     def check_cycle(cycle):
-        entering, leaving = offered.get(cycle), offered.get(cycle - LATENCY)
-        reads = entering is not None and entering.target in (Target.STREAM_ADD, Target.STREAM_CLOSE)
+        arrived, fetched, leaving = (offered.get(cycle - age) for age in (1, 2, LATENCY))
+        reads = arrived is not None and arrived.target in (Target.STREAM_ADD, Target.STREAM_CLOSE)
         assert dut.stream_read.value == reads, f"stream_read in cycle {cycle}"
+        if fetched is not None:
+            assert dut.params_mixed.value == (fetched.target is Target.MIX), f"params_mixed in cycle {cycle}"
         assert dut.busy.value == (cycle in occupied), f"busy in cycle {cycle}"
         assert dut.saturations.value == saturations.get(cycle, 0), f"saturations in cycle {cycle}"
         mixed = leaving is not None and leaving.target is Target.MIX

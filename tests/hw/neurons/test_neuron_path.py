@@ -32,7 +32,7 @@ def test_outputs_are_those_of_the_integer_model(config):
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
 def test_latencies_are_attributes(config):
     path = NeuronPath(config=config)
-    assert (path.write_latency, path.latency) == (6, 6 + 2 * config.timesteps + (config.passes > 1))
+    assert (path.write_latency, path.latency) == (7, 7 + 2 * config.timesteps + (config.passes > 1))
 
 
 def test_states_need_time_only_where_there_are_passes():
