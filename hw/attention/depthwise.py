@@ -9,7 +9,8 @@ from hw.attention.mix_walk import MixWalk
 from hw.attention.popcount import popcount
 from hw.beats import CHANNEL, PASS, current_layout, currents_layout, spikes_layout
 from hw.config import HardwareConfig
-from hw.neurons.pipeline import hold
+from hw.neurons.adders import add_joined
+from hw.neurons.pipeline import delay, hold, stages
 from hw.program import ADDRESS, DESCRIPTOR_LAYOUT, Target, taps_layout
 
 LATENCY = 6
@@ -61,18 +62,25 @@ class TapLane(wiring.Component):
         spike, tap = (hold(m, value, self.enables[:3]) for value in (spike, self.params.taps[CENTRE]))
         masked, one = (hold(m, value, self.enables[:4]) for value in (masked, self.params.one))
         inside = self._inside()
-        for step, current in enumerate(self.currents):
-            # A tap without a spike is the reset of its flip-flops, and takes no logic.
-            sums = [
-                hold(m, Mux(self.window[i][step] & near, self.params.taps[i], 0), chosen) for i, near in inside.items()
-            ]
-            for level in levels:
-                sums = [hold(m, a + b, level) for a, b in zip(sums[::2], sums[1::2], strict=True)]
-            around = sums[0] + hold(m, Mux(spike[step], tap, 0), self.enables[3])
-            around = hold(m, around, nine)
-            every = around + hold(m, Mux(masked[step], one, 0), self.enables[4])
-            m.d.comb += current.eq(hold(m, every[: self._bits].as_signed(), total))
+        # A tap without a spike is the reset of its flip-flops, and takes no logic. [tap][timestep]
+        sums = [
+            [hold(m, Mux(train[step] & near, self.params.taps[i], 0), chosen) for step, _ in enumerate(self.currents)]
+            for i, near in inside.items()
+            for train in [self.window[i]]
+        ]
+        for level in levels:
+            sums = [self._add(m, a, b, level) for a, b in zip(sums[::2], sums[1::2], strict=True)]
+        centre = [hold(m, Mux(bit, tap, 0), self.enables[3]) for bit in spike]
+        ones = [hold(m, Mux(bit, one, 0), self.enables[4]) for bit in masked]
+        around = self._add(m, sums[0], centre, nine)
+        for current, value in zip(self.currents, self._add(m, ones, around, total), strict=True):
+            m.d.comb += current.eq(value[: self._bits].as_signed())
         return m
+
+    def _add(self, m: Module, first: list[Value], second: list[Value], enable: Value) -> list[Value]:
+        """Add the values of every timestep, and a register."""
+        pairs = [(Cat(a, a[-1]).as_signed(), b) for a, b in zip(first, second, strict=True)]
+        return [hold(m, value, enable) for value in add_joined(m, pairs, unused=~enable)]
 
     def _inside(self) -> dict[int, Value]:
         """Which positions of the window are inside the grid, without the centre."""
@@ -134,8 +142,9 @@ class MixUnit(wiring.Component):
 
     It works in the background: each group of keys is mixed when it is complete, position by position in raster order,
     for each position pass by pass, for each pass beat by beat. It shares the spike memory and the neurons with the
-    engine, and stands still while ``enable`` is 0. The memories are outside; their data arrives in the cycle after the
-    address. That of the spike memory stays for this cycle only, those of taps and mask until they are enabled again.
+    engine, and stands still while ``enable`` is 0. The memories are outside; data of taps and mask arrives in the cycle
+    after the address and stays until they are enabled again, that of the spike memory two cycles after, for this cycle
+    only.
 
     Parameters
     ----------
@@ -159,7 +168,7 @@ class MixUnit(wiring.Component):
 
     Of the route, ``first``, ``open``, ``close``, ``tile`` and ``beat`` are 0.
 
-    **Latency**: ``latency = 11`` cycles and ``width + 1`` positions from ``group`` to the first current.
+    **Latency**: ``latency = 12`` cycles and ``width + 1`` positions from ``group`` to the first current.
     **Throughput**: one current a cycle. Each of the ``(width * (height + 1) + 1) * passes`` visits of a group takes as
     many cycles as the group has beats, but at least 2 and with several passes ``state_spacing``; a group after another
     one takes one cycle more. Only cycles with ``enable`` count.
@@ -167,7 +176,7 @@ class MixUnit(wiring.Component):
     Raises TypeError for a spacing that is not a positive integer.
     """
 
-    latency = 5 + LATENCY
+    latency = 6 + LATENCY
 
     def __init__(self, *, config: HardwareConfig, state_spacing: int):
         self._config = config
@@ -197,13 +206,13 @@ class MixUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.walk = walk = self._walk
-        # Beats that are read, that have arrived, in the line buffer; then windows, in the pipeline of their sums.
-        filled = Signal(3 + LATENCY)
+        # Beats that are read, in two cycles, in the line buffer; then windows, in the pipeline of their sums.
+        filled = Signal(4 + LATENCY)
         entering, enables = Signal.like(filled), Signal.like(filled)
-        arrived = hold(m, walk.here, enables[:1])
-        leaving = hold(m, arrived, enables[1:2])
+        arrived = hold(m, walk.here, enables[:2])
+        leaving = hold(m, arrived, enables[2:3])
         m.d.comb += [
-            entering.eq(Cat(walk.valid, filled[0], filled[1] & leaving.centre, filled[2:])),
+            entering.eq(Cat(walk.valid, filled[:2], filled[2] & leaving.centre, filled[3:])),
             enables.eq(Mux(self.enable, entering, 0)),
             walk.layer.eq(self.layer),
             walk.configure.eq(self.configure),
@@ -214,13 +223,13 @@ class MixUnit(wiring.Component):
         ]
         with m.If(self.enable):
             m.d.sync += filled.eq(entering)
-        window = self._windows(m, arrived, enables[1], filled[1] & self.enable)
-        self._fetch(m, arrived, enables)
-        self._add(m, window, hold(m, leaving.neighbours, enables[2:3]), enables)
-        self._route(m, leaving, enables)
+        window = self._windows(m, arrived, enables[:3], filled[2] & self.enable)
+        self._fetch(m, arrived, enables[1:])
+        self._add(m, window, hold(m, leaving.neighbours, enables[3:4]), enables[1:])
+        self._route(m, leaving, enables[1:])
         return m
 
-    def _windows(self, m, arrived, enter, leave):
+    def _windows(self, m, arrived, enables, leave):
         """Read the keys, and send them through the line buffer."""
         walk, spikes = self._walk, spikes_layout(self._config)
         m.submodules.lines = lines = LineBuffer(
@@ -228,16 +237,20 @@ class MixUnit(wiring.Component):
             max_cells=self._config.group_beats * self._config.passes,
             max_width=self._config.max_width,
         )
-        # The memory shows a beat for one cycle, which need not be one with `enable`.
-        shown, kept = Signal(), Signal(spikes, reset_less=True)
-        m.d.sync += shown.eq(self.spike_enable)
-        with m.If(shown):
-            m.d.sync += kept.eq(self.spike_data)
+        # The memory shows a beat for one cycle, which need not be one with `enable`: two places, for those that wait.
+        place, kept = Signal(), Signal(data.ArrayLayout(spikes, 2), reset_less=True)
+        with m.If(self.spike_enable):
+            m.d.sync += place.eq(~place)
+        _, reading = stages(m, self.spike_enable, 2)
+        shown_place, wanted = delay(m, place, 2), hold(m, place, enables[:2])
+        with m.If(reading[-1]):
+            m.d.sync += kept[shown_place].eq(self.spike_data)
+        fresh = reading[-1] & (shown_place == wanted)
         m.d.comb += [
             self.spike_enable.eq(self.enable & walk.valid & walk.here.read),
             self.spike_address.eq(walk.here.address),
-            lines.enables.eq(Cat(enter, leave)),
-            lines.beat.eq(Mux(shown, self.spike_data, kept)),
+            lines.enables.eq(Cat(enables[-1], leave)),
+            lines.beat.eq(Mux(fresh, self.spike_data, Mux(wanted, kept[1], kept[0]))),
             lines.cell.eq(arrived.cell),
             lines.place.eq(arrived.place),
         ]

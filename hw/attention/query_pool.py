@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hw.beats import routed_layout, spikes_layout, write_layout
 from hw.config import HardwareConfig
 from hw.memory.memory import block_memory, read_block
+from hw.neurons.adders import add_joined
 from hw.neurons.pipeline import hold
 from hw.program import ADDRESS, DESCRIPTOR
 
@@ -94,9 +95,9 @@ class QueryPool(wiring.Component):
         spikes = hold(m, self.i.p.data, entering)
         old = read_block(m, store, address=self.i.p.beat, enable=entering, clear=entering & self.i.p.open)
         m.d.comb += [write.addr.eq(beat), write.en.eq(entered)]
-        for channel, before in enumerate(old):
-            for step, count in enumerate(before):
-                m.d.comb += write.data[channel][step].eq(count + spikes[channel][step])
+        trains = zip(old, spikes, strict=True)
+        pairs = [(count, train[step]) for counts, train in trains for step, count in enumerate(counts)]
+        m.d.comb += write.data.as_value().eq(Cat(add_joined(m, pairs, unused=~entered)))
         return write.data
 
     def _drain(self, m, totals, *, begin, start, last):

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.beats import event_layout, word_layout
 from hw.config import HardwareConfig
-from hw.engine.skid import SkidBuffer
+from hw.memory.skid import SkidBuffer
 from hw.neurons.one_hot import lowest, number_of, select
 
 PART_CHANNELS = 8

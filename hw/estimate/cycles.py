@@ -28,7 +28,7 @@ from hw.sequencer import SETTLE
 BEGIN = 2
 """Cycles from the start, or from the last counter of a layer, to the next layer, beside the words of its descriptor."""
 
-BURST = 6
+BURST = 7
 """Cycles from a request for a burst to its first word in the loader, beside the latency of the memory."""
 
 DESCRIBED = 6
@@ -46,8 +46,8 @@ EMPTY = 10
 REFILL = 8
 """Cycles without an event after a wait for weights or for mixed positions: fetcher and emitter start again."""
 
-MIX = 7
-"""Cycles from a key to its current: line buffer 2, adder tree 5."""
+MIX = 8
+"""Cycles from a key to its current: spike memory 2, line buffer 1, adder tree 5."""
 
 LOAD = 3
 """Cycles of a LOAD besides its items: it begins, and the last beat is written."""

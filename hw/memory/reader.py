@@ -3,10 +3,11 @@
 from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.config import HardwareConfig
 from hw.memory.axi import ADDRESS_BITS, INCR, read_signature
+from hw.memory.skid import SkidBuffer
 
 PAGE_BYTES = 4096
 """A burst may not cross such a boundary (ARM IHI 0022, A3.4.1)."""
@@ -34,7 +35,7 @@ class BurstReader(wiring.Component):
     arrived : Out(1), a word has come over the bus
     error : Out(1), the memory has refused a word since ``start``
 
-    **Latency**: three cycles from ``start`` to the first request, two from a word on the bus to the stream.
+    **Latency**: three cycles from ``start`` to the first request, three from a word on the bus to the stream.
     **Throughput**: one word a cycle in bursts of at least two words, if the memory answers them back to back.
     """
 
@@ -57,15 +58,18 @@ class BurstReader(wiring.Component):
         bus = self.bus
         depth = self._config.burst_words * self._config.outstanding
         m.submodules.fifo = fifo = SyncFIFOBuffered(width=8 * self._config.bus_bytes, depth=depth)
+        # Block RAM is slow enough without those who look at its word.
+        m.submodules.leaving = leaving = SkidBuffer(shape=8 * self._config.bus_bytes)
         m.d.comb += [
             fifo.w_data.eq(bus.rdata),
             fifo.w_en.eq(bus.rvalid),
             bus.rready.eq(1),
             self.arrived.eq(bus.rvalid),
-            self.o.payload.eq(fifo.r_data),
-            self.o.valid.eq(fifo.r_rdy),
-            fifo.r_en.eq(self.o.ready),
+            leaving.i.payload.eq(fifo.r_data),
+            leaving.i.valid.eq(fifo.r_rdy),
+            fifo.r_en.eq(leaving.i.ready),
         ]
+        connect(m, leaving.o, flipped(self.o))
         self._request(m, depth=depth, taken=self.o.valid & self.o.ready)
         with m.If(bus.rvalid & (bus.rresp != 0)):
             m.d.sync += self.error.eq(1)

@@ -20,7 +20,7 @@ class SpikeMemory(wiring.Component):
     enable : In(1), address : In, read the word at this address (in words) ...
     data : Out, ... and have it one cycle later, until the next read
     beat_enable : In(1), beat_address : In(24), read one beat, in place of a word ...
-    beat_data : Out, ... and have it one cycle later, until the next read
+    beat_data : Out, ... and have it two cycles later, for one cycle
 
     Throughput: one beat written and one word or beat read a cycle. A beat can be read two cycles after it was written;
     when it is read one cycle after, it may be anything, but not the others of its word. A reset leaves the contents.
@@ -65,5 +65,5 @@ class SpikeMemory(wiring.Component):
             m.d.comb += address.eq(self.beat_address >> shift)
             m.d.sync += chosen.eq(1 << (self.beat_address[:shift] if shift else 0))
         beats = [word[number * beat_bits :][:beat_bits] for number in range(config.word_beats)]
-        m.d.comb += self.beat_data.as_value().eq(select(chosen, beats))
+        m.d.sync += self.beat_data.as_value().eq(select(chosen, beats))
         return m

@@ -18,6 +18,7 @@ from hw.beats import (
 )
 from hw.config import STREAM_BITS, HardwareConfig
 from hw.memory.memory import block_memory, read_block
+from hw.neurons.adders import add_joined
 from hw.neurons.lif import LifArray
 from hw.neurons.pipeline import hold, stages
 from hw.program import ADDRESS, Target, params_layout
@@ -78,12 +79,14 @@ class StreamLane(wiring.Component):
         add = hold(m, self.add, self.enables[:2])
         shift = hold(m, self.params.shift, self.enables[:1])
         m.d.comb += self.threshold.eq(hold(m, self.params.threshold, self.enables))
-        for step, current in enumerate(self.currents):
-            x = (current + self.params.bias)[:bits].as_signed()
-            x = hold(m, x, self.enables[:1])
-            old = hold(m, Mux(self.add, self.old[step], 0), self.enables[:1])
-            total = hold(m, (old + (x << shift)[:bits].as_signed())[:bits].as_signed(), self.enables[1:2])
-            x = hold(m, x, self.enables[1:2])
+        take, sum_up, *_ = self.enables
+        biased = add_joined(m, [(current, self.params.bias) for current in self.currents], unused=~take)
+        biased = [hold(m, x, take) for x in biased]
+        shifted = [(x << shift)[:bits].as_signed() for x in biased]
+        olds = [hold(m, Mux(self.add, old, 0), take) for old in self.old]
+        totals = add_joined(m, list(zip(shifted, olds, strict=True)), unused=~sum_up)
+        for step, (x, total) in enumerate(zip(biased, totals, strict=True)):
+            total, x = hold(m, total, sum_up), hold(m, x, sum_up)
 
             excess, sign = total[STREAM_BITS - 1 :], total[-1]
             over, under = Signal(), Signal()

@@ -1,6 +1,7 @@
 """Being the memory beside a design, and those who use it too."""
 
 import random
+from collections import deque
 from collections.abc import Callable
 
 import cocotb
@@ -8,8 +9,16 @@ from cocotb.handle import HierarchyObject
 from cocotb.triggers import ReadOnly, RisingEdge
 
 
-def serve(dut: HierarchyObject, prefix: str, read: Callable[[int], int], *, noise: random.Random | None = None) -> None:
-    """Answer the read port ``{prefix}enable``, ``{prefix}address``, ``{prefix}data`` one cycle after each request.
+def serve(
+    dut: HierarchyObject,
+    prefix: str,
+    read: Callable[[int], int],
+    *,
+    noise: random.Random | None = None,
+    latency: int = 1,
+) -> None:
+    """Answer the read port ``{prefix}enable``, ``{prefix}address``, ``{prefix}data`` ``latency`` cycles after each
+    request.
 
     The data stay until the next request; with ``noise`` they are random in all other cycles, so that a design that
     looks at them then is found out.
@@ -17,15 +26,16 @@ def serve(dut: HierarchyObject, prefix: str, read: Callable[[int], int], *, nois
     enable, address, data = (getattr(dut, f"{prefix}{name}") for name in ("enable", "address", "data"))
 
     async def run():
-        value = 0
+        value, late = 0, deque([0] * (latency - 1))
         while True:
             await ReadOnly()
             if enable.value:
                 value = read(int(address.value))
             elif noise:
                 value = noise.getrandbits(len(data))
+            late.append(value)
             await RisingEdge(dut.clk)
-            data.value = value
+            data.value = late.popleft()
 
     cocotb.start_soon(run())
 

@@ -22,7 +22,7 @@ CONFIG = HardwareConfig(**parameters()["config"])
 P, T, C, GROUP = CONFIG.beat_channels, CONFIG.timesteps, CONFIG.current_bits, CONFIG.group_beats
 LAYOUT = current_layout(CONFIG)
 MODEL = ModelConfig(name="bench")
-READ_TO_CURRENT = 9
+READ_TO_CURRENT = 10
 BASES = {"output_base": 1000, "mix_base": 40, "tap_base": 3}
 PORTS = ("enable", "group", "busy", "spike_enable", "spike_address", "o__valid", "o__payload", "sops")
 STILL = ("spike_enable", "tap_enable", "mask_enable", "o__valid", "sops")
@@ -152,7 +152,7 @@ class Surroundings:
         self.probability = 1.0
         self.rng = generator("surroundings")
         dut.configure.value = dut.group.value = 0
-        serve(dut, "spike_", lambda address: self.noise("spike_data", self.spikes.get(address)), noise=self.rng)
+        serve(dut, "spike_", self._read_spikes, noise=self.rng, latency=2)
         serve(dut, "tap_", lambda address: self.noise("tap_data", self.taps.get(address)))
         cocotb.start_soon(self._serve_masks())
         cocotb.start_soon(self._enable())
@@ -160,6 +160,9 @@ class Surroundings:
     def noise(self, name: str, value: int | None) -> int:
         """A value, or noise where there is none."""
         return self.rng.getrandbits(len(getattr(self.dut, name))) if value is None else value
+
+    def _read_spikes(self, address: int) -> int:
+        return self.noise("spike_data", self.spikes.get(address))
 
     async def _serve_masks(self) -> None:
         dut, value = self.dut, 0

@@ -131,7 +131,7 @@ async def throughput_and_latency(dut):
     assert probe.when("bus__arvalid")[0] == begun + START_CYCLES
     arrived, left = probe.when("arrived"), probe.when("o__valid")
     assert len(arrived) == len(left) == region.words
-    assert left[0] == arrived[0] + 2
+    assert left[0] == arrived[0] + 3
     if latency + 8 < ROOM - BURST:
         assert arrived[-1] - arrived[0] == region.words - 1
 

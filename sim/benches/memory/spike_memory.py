@@ -1,6 +1,7 @@
 """Spike memory against a list of beats."""
 
 import random
+from collections import deque
 
 import cocotb
 
@@ -16,7 +17,8 @@ BEATS = CONFIG.spike_depth * CONFIG.word_beats
 
 
 class Model:
-    """The contents, and what the read ports show: what was read last, until the next read.
+    """The contents, and what the read ports show: the word that was read last, until the next read; a beat two cycles
+    after it was read.
 
     ``pending`` is on its way into the memory: who reads its beat now may get anything.
     """
@@ -26,7 +28,8 @@ class Model:
         self.beats = [0] * BEATS
         self.rng = generator("noise")
         self.pending: tuple[int, int] | None = None
-        self.shown: dict[str, tuple[int, int]] = {}
+        self.word: tuple[int, int] | None = None
+        self.coming: deque[tuple[int, int] | None] = deque([None, None])
 
     def read(self, addresses: range) -> tuple[int, int]:
         """The beats at some addresses, and a mask of the bits that are known."""
@@ -45,12 +48,15 @@ class Model:
             beat_enable=beat is not None,
             beat_address=self.rng.randrange(BEATS) if beat is None else beat,
         )
-        for name, (value, known) in self.shown.items():
-            assert getattr(seen, name) & known == value & known
+        for shown, expected in ((seen.data, self.word), (seen.beat_data, self.coming.popleft())):
+            if expected is not None:
+                value, known = expected
+                assert shown & known == value & known
+        self.coming.append(None if beat is None else self.read(range(beat, beat + 1)))
         if beat is not None:
-            self.shown = {"beat_data": self.read(range(beat, beat + 1))}
+            self.word = None
         elif word is not None:
-            self.shown = {"data": self.read(range(word * CONFIG.word_beats, (word + 1) * CONFIG.word_beats))}
+            self.word = self.read(range(word * CONFIG.word_beats, (word + 1) * CONFIG.word_beats))
         if self.pending is not None:
             self.beats[self.pending[0]] = self.pending[1]
         self.pending = write
