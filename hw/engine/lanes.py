@@ -132,15 +132,15 @@ class LaneArray(wiring.Component):
         m = Module()
         config, event = self.config, self.events.payload
         taken = self._pace(m)
-        clear, fill = Signal(), stream.Signature(fill_layout(config), always_ready=True).create()
-        m.d.sync += [clear.eq(self.clear), fill.payload.eq(self.fill.payload), fill.valid.eq(self.fill.valid)]
-
+        clear, fill = self.clear, self.fill
         rows = _pipe(m, event.row[: (config.weight_depth - 1).bit_length()], config.group_beats - 1, reset_less=True)
         patterns = _pipe(m, Mux(taken, event.pattern, 0), config.group_beats + WEIGHT_CYCLES - 1)
         ends = _pipe(m, taken & event.last, WEIGHT_CYCLES + 1)
         number, stop = self._follow(m, ends[-2], delay(m, event.tail, WEIGHT_CYCLES))
         selects, shown = [ends[-1]], []
         for place in range(config.group_beats):
+            if place * config.beat_channels % config.bus_bytes == 0:
+                clear, fill = self._move(m, clear, fill)
             m.submodules[f"beat_{place}"] = beat = LaneBeat(config=config, number=place)
             connect(m, fill, beat.fill)
             m.d.comb += [
@@ -156,6 +156,12 @@ class LaneArray(wiring.Component):
             m.d.sync += selects[-1].eq(selects[place] & ~stop)
         self._leave(m, selects[:-1], shown, number, stop)
         return m
+
+    def _move(self, m, clear, fill):
+        """A register on the way to the beats of a bus word: weights arrive there before the event that wants them."""
+        moved_clear, moved = Signal(), stream.Signature(fill_layout(self.config), always_ready=True).create()
+        m.d.sync += [moved_clear.eq(clear), moved.payload.eq(fill.payload), moved.valid.eq(fill.valid)]
+        return moved_clear, moved
 
     def _follow(self, m, before, tail):
         """Count the beats that are selected, from a cycle ``before`` the first of a position; return the number of the
