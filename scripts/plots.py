@@ -78,6 +78,27 @@ def cycles(layers: Sequence[dict]) -> str:
     return _plot(draw, rows=len(chosen), width=11.0)
 
 
+def growth(by_rate: Sequence[dict], by_size: Sequence[dict]) -> str:
+    """Plot the cycles of an inference against the firing rate, and against the number of tokens, beside the ideal."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(9.2, 3.2), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        for axes, rows, across in (
+            (left, by_rate, [100 * row["mean_rate"] for row in by_rate]),
+            (right, by_size, [row["tokens"] for row in by_size]),
+        ):
+            axes.plot(across, [row["cycles"] / 1e3 for row in rows], color=BLUE, marker="o", ms=4, label="RTL")
+            ideal = [row["ideal_cycles"] / 1e3 for row in rows]
+            axes.plot(across, ideal, color=ORANGE, linestyle="--", label="ideal: one event a cycle")
+            axes.set(xlim=(0, None), ylim=(0, None))
+            axes.grid(color="#e6e9ec", linewidth=0.8)
+            axes.legend(frameon=False, loc="upper left")
+        left.set_xlabel("inputs that fire, % (mean of the layers behind conv1)")
+        left.set_ylabel("thousand cycles")
+        right.set_xlabel("tokens")
+        return _svg(figure)
+
+
 def raster(spikes: Sequence[tuple[str, np.ndarray]]) -> str:
     """Plot the spikes of one image: a row for each (name, [T, channels, positions]), a column for each timestep."""
     steps = spikes[0][1].shape[0]
