@@ -8,7 +8,7 @@ from hw.beats import routed_layout, spikes_layout, write_layout
 from hw.config import HardwareConfig
 from hw.memory.memory import block_memory, read_block
 from hw.neurons.adders import add_joined
-from hw.neurons.pipeline import hold
+from hw.neurons.pipeline import hold, stages
 from hw.program import ADDRESS, DESCRIPTOR
 
 
@@ -17,9 +17,9 @@ class QueryPool(wiring.Component):
     counts into spike memory: a plane for each of their bits, most significant first.
 
     A tile begins with a position that has ``open`` set, and ends with one that has ``close`` set; they may be the
-    same. The beats of a position come in consecutive cycles, from beat 0 on; a beat comes at least two cycles after the
-    same one of the position before. After the first beat of a closing position come at least as many cycles in which
-    ``o`` is taken as a tile has beats in all planes, before the next closing position.
+    same. The beats of a position come in consecutive cycles, from beat 0 on; a beat comes at least three cycles after
+    the same one of the position before. After the first beat of a closing position come at least as many cycles in
+    which ``o`` is taken as a tile has beats in all planes, before the next closing position.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class QueryPool(wiring.Component):
     o : Out(stream({address, data})), beats of the counts: plane by plane, each beat by beat
     busy : Out(1), spikes have to be counted or counts to be written, from the cycle after a beat on
 
-    **Latency**: 4 cycles from the first beat of a closing position to the first beat of its counts. **Throughput**: one
+    **Latency**: 5 cycles from the first beat of a closing position to the first beat of its counts. **Throughput**: one
     beat a cycle, in and out.
     """
 
@@ -60,20 +60,19 @@ class QueryPool(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        entering, entered = Signal(), Signal()
-        m.d.comb += entering.eq(self.i.valid & self.enable)
-        m.d.sync += entered.eq(entering)
-        close, beat = (hold(m, self.i.p[name], entering) for name in ("close", "beat"))
-        first = hold(m, self.i.p.beat == 0, entering)
-        start = hold(m, (self.base + self.i.p.tile)[: ADDRESS.width], entering)
-        counts = self._count(m, entering, entered, beat)
+        # Stages: the memory, a register behind it, the sums.
+        enables, filled = stages(m, self.i.valid & self.enable, 2)
+        close, beat = (hold(m, self.i.p[name], enables) for name in ("close", "beat"))
+        first = hold(m, self.i.p.beat == 0, enables)
+        start = hold(m, (self.base + self.i.p.tile)[: ADDRESS.width], enables)
+        counts = self._count(m, enables, filled[-1], beat)
 
         # The counts of a tile stay here while those of the next one grow.
         m.submodules.totals = totals = self._memory()
         write = totals.write_port()
         closing = Signal()
         m.d.comb += [
-            closing.eq(entered & close),
+            closing.eq(filled[-1] & close),
             write.en.eq(closing),
             write.addr.eq(beat),
             write.data.eq(counts),
@@ -82,18 +81,19 @@ class QueryPool(wiring.Component):
         newest = Mux(closing, beat, last)
         m.d.sync += last.eq(newest)
         draining = self._drain(m, totals, begin=closing & first, start=start, last=newest)
-        m.d.comb += self.busy.eq(entered | draining | self.o.valid)
+        m.d.comb += self.busy.eq(filled.any() | draining | self.o.valid)
         return m
 
     def _memory(self) -> memory.Memory:
         return block_memory(shape=self._counts, depth=max(2, self._config.group_beats))
 
-    def _count(self, m, entering, entered, beat):
-        """Add a beat of spikes to what its tile has so far; return the sum, in the cycle after the beat."""
+    def _count(self, m, enables, entered, beat):
+        """Add a beat of spikes to what its tile has so far; return the sum, two cycles after the beat."""
         m.submodules.store = store = self._memory()
         write = store.write_port()
-        spikes = hold(m, self.i.p.data, entering)
+        spikes, entering = hold(m, self.i.p.data, enables), enables[0]
         old = read_block(m, store, address=self.i.p.beat, enable=entering, clear=entering & self.i.p.open)
+        old = hold(m, old, enables[1:])
         m.d.comb += [write.addr.eq(beat), write.en.eq(entered)]
         trains = zip(old, spikes, strict=True)
         pairs = [(count, train[step]) for counts, train in trains for step, count in enumerate(counts)]

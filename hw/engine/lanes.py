@@ -2,7 +2,7 @@
 
 from amaranth import Cat, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib.wiring import In, Out
 
 from hw.beats import event_layout, fill_layout, sums_layout
 from hw.config import WEIGHT_BITS, HardwareConfig
@@ -31,7 +31,8 @@ class LaneBeat(wiring.Component):
     Members
     -------
     clear : In(1), set the accumulators to zero
-    fill : In(stream of `hw.beats.fill_layout`, always ready), weights on their way into memory
+    write : In(words), which of the bus words that this beat has a part of is here; its row and data are those of
+    fill : In(`hw.beats.fill_layout`), weights on their way into memory
     enable : In(1), row : In, read a weight row ...
     pattern : In, ... and add it, two cycles later, to the timesteps whose bits are set
     select : In(1), show the accumulators in the next cycle
@@ -44,11 +45,14 @@ class LaneBeat(wiring.Component):
         if number not in range(config.group_beats):
             raise TypeError(f"number must be a beat of a group of {config.group_beats}, not {number!r}")
         self.config = config
-        self.number = number
+        # The bus words of its weights, or the one that they are a part of.
+        first, self.skipped = divmod(number * config.beat_channels, config.bus_bytes)
+        self.words = range(first, first + max(1, config.beat_channels // config.bus_bytes))
         super().__init__(
             {
                 "clear": In(1),
-                "fill": In(stream.Signature(fill_layout(config), always_ready=True)),
+                "write": In(len(self.words)),
+                "fill": In(fill_layout(config)),
                 "enable": In(1),
                 "row": In(range(config.weight_depth)),
                 "pattern": In(config.timesteps),
@@ -80,14 +84,12 @@ class LaneBeat(wiring.Component):
 
     def _fill(self, m, memory):
         """Write what belongs to this beat: several words of the bus, or a part of one."""
-        lanes, bus = self.config.beat_channels, self.config.bus_bytes
-        width, words = WEIGHT_BITS * min(lanes, bus), max(1, lanes // bus)
-        first, skipped = divmod(self.number * lanes, bus)
-        write_port, fill = memory.write_port(granularity=width), self.fill.payload
+        width = WEIGHT_BITS * min(self.config.beat_channels, self.config.bus_bytes)
+        write_port = memory.write_port(granularity=width)
         m.d.comb += [
-            write_port.addr.eq(fill.row),
-            write_port.data.eq(fill.data[WEIGHT_BITS * skipped :][:width].replicate(words)),
-            write_port.en.eq(Cat(self.fill.valid & (fill.word == first + number) for number in range(words))),
+            write_port.addr.eq(self.fill.row),
+            write_port.data.eq(self.fill.data[WEIGHT_BITS * self.skipped :][:width].replicate(len(self.words))),
+            write_port.en.eq(self.write),
         ]
 
 
@@ -133,19 +135,21 @@ class LaneArray(wiring.Component):
         config, event = self.config, self.events.payload
         taken = self._pace(m)
         clear, fill = self.clear, self.fill
+        reads = _pipe(m, taken & event.pattern.any(), config.group_beats - 1)
         rows = _pipe(m, event.row[: (config.weight_depth - 1).bit_length()], config.group_beats - 1, reset_less=True)
         patterns = _pipe(m, Mux(taken, event.pattern, 0), config.group_beats + WEIGHT_CYCLES - 1)
         ends = _pipe(m, taken & event.last, WEIGHT_CYCLES + 1)
         number, stop = self._follow(m, ends[-2], delay(m, event.tail, WEIGHT_CYCLES))
         selects, shown = [ends[-1]], []
         for place in range(config.group_beats):
-            if place * config.beat_channels % config.bus_bytes == 0:
-                clear, fill = self._move(m, clear, fill)
             m.submodules[f"beat_{place}"] = beat = LaneBeat(config=config, number=place)
-            connect(m, fill, beat.fill)
+            if beat.skipped == 0:
+                clear, fill, write = self._move(m, clear, fill, beat.words)
             m.d.comb += [
                 beat.clear.eq(clear),
-                beat.enable.eq(patterns[place].any()),
+                beat.write.eq(write),
+                beat.fill.eq(fill.payload),
+                beat.enable.eq(reads[place]),
                 beat.row.eq(rows[place]),
                 beat.pattern.eq(patterns[place + WEIGHT_CYCLES]),
                 beat.select.eq(selects[place]),
@@ -157,11 +161,15 @@ class LaneArray(wiring.Component):
         self._leave(m, selects[:-1], shown, number, stop)
         return m
 
-    def _move(self, m, clear, fill):
-        """A register on the way to the beats of a bus word: weights arrive there before the event that wants them."""
+    def _move(self, m, clear, fill, words):
+        """A register on the way to the beats of some bus words: weights arrive there before the event that wants them.
+
+        Return what has moved, and which of the words is there."""
         moved_clear, moved = Signal(), stream.Signature(fill_layout(self.config), always_ready=True).create()
+        write = Signal(len(words))
         m.d.sync += [moved_clear.eq(clear), moved.payload.eq(fill.payload), moved.valid.eq(fill.valid)]
-        return moved_clear, moved
+        m.d.sync += write.eq(Cat(fill.valid & (fill.payload.word == word) for word in words))
+        return moved_clear, moved, write
 
     def _follow(self, m, before, tail):
         """Count the beats that are selected, from a cycle ``before`` the first of a position; return the number of the

@@ -7,15 +7,18 @@ from amaranth.lib.wiring import In, Out
 from hw.neurons.one_hot import select
 from hw.program import ADDRESS, DELTA, LAST, LEVELS
 
-STEP_CYCLES = 3
+SETTLE_CYCLES = 3
+"""Cycles from a step of the loops until all flags are those of the next iteration."""
+
+STEP_CYCLES = 4
 """Cycles from a step of the loops to the next one."""
 
 
 class LoopNest(wiring.Component):
     """Counts through the loops of `hw.program.LEVELS`, outermost first, and keeps an address.
 
-    Comparing the counters, finding out which loops advance and what the address gains, and advancing take a cycle each:
-    positions last longer.
+    Comparing the counters, finding out which loops advance, what the address gains, and advancing take a cycle each:
+    positions last as long.
 
     Members
     -------
@@ -23,13 +26,14 @@ class LoopNest(wiring.Component):
     base : In, the address of the first iteration
     deltas : In, what the address gains when a loop advances and all inner loops start again
     restart : In(1), go to the first iteration; needed before the first step
-    step : In(1), go to the next iteration; after the last one to the first; only while ``ready``
+    step : In(1), go to the next iteration; after the last one to the first; at least `STEP_CYCLES` after the step or
+        restart before
     ready : Out(1), all outputs belong to the current iteration
     at_first, at_last : Out, one bit a loop: the loop is in its first, last iteration
     done : Out(1), this is the last iteration of all
     address : Out(24)
 
-    Latency: three cycles from ``step`` or ``restart``. Throughput: one step in three cycles.
+    Latency: three cycles from ``step`` or ``restart``. Throughput: one step in four cycles.
     """
 
     def __init__(self):
@@ -53,12 +57,12 @@ class LoopNest(wiring.Component):
         m = Module()
         index = Signal(data.StructLayout(LAST))
         delta = Signal(signed(DELTA.width))
-        unsettled = Signal(range(STEP_CYCLES))
+        unsettled = Signal(range(SETTLE_CYCLES))
         # One bit a loop: it ends with the next step, and so do the loops inside it.
         ends = Signal(len(LEVELS))
         m.d.comb += [self.ready.eq(unsettled == 0), self.done.eq(ends[0])]
         with m.If(self.restart | self.step):
-            m.d.sync += unsettled.eq(STEP_CYCLES - 1)
+            m.d.sync += unsettled.eq(SETTLE_CYCLES - 1)
         with m.Elif(~self.ready):
             m.d.sync += unsettled.eq(unsettled - 1)
 
@@ -71,7 +75,8 @@ class LoopNest(wiring.Component):
                 m.d.sync += [index[name].eq(0), self.at_first[level].eq(1)]
             with m.Elif(self.step & (ends[level + 1] if name != LEVELS[-1] else 1)):
                 m.d.sync += [index[name].eq(index[name] + 1), self.at_first[level].eq(0)]
-        m.d.sync += delta.eq(select(Cat(advancing), self.deltas))
+        chosen = Signal(len(LEVELS))
+        m.d.sync += [chosen.eq(Cat(advancing)), delta.eq(select(chosen, self.deltas))]
         with m.If(self.restart | self.step):
             m.d.sync += self.address.eq(Mux(self.restart | self.done, self.base, self.address + delta))
         return m

@@ -39,7 +39,7 @@ class OutputPlace(wiring.Component):
     step : In(1), go to the next one
     here : Out, the place of the current position
 
-    Latency: three cycles from ``start`` or ``step``. Throughput: one step in three cycles.
+    Latency: three cycles from ``start`` or ``step``. Throughput: one step in four cycles.
     """
 
     def __init__(self, *, config: HardwareConfig):

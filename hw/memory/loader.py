@@ -48,8 +48,8 @@ class BlockLoader(wiring.Component):
     release : In(1), a group is not needed any more: its ``release_rows`` and, one group late, ``release_params``
     release_taps : In(16), so many beats of taps, and of the parameters that belong to them, are not needed any more
 
-    **Latency**: an entry is written in the cycle of its last word, a weight one cycle later; its row counts from then
-    on. **Throughput**: one word a cycle.
+    **Latency**: an entry is written, and counts, in the cycle after that of its last word. **Throughput**: one word a
+    cycle.
     """
 
     def __init__(self, *, config: HardwareConfig):
@@ -134,11 +134,8 @@ class BlockLoader(wiring.Component):
             m.d.sync += entry.eq(gathered)
         for memory in self._entries:
             port = getattr(self, memory.name.lower())
-            m.d.comb += [
-                port.valid.eq(complete & chosen[memory]),
-                port.payload.address.eq(counted[memory]),
-                port.payload.data.eq(gathered[width * (longest - entry_words(memory, self._config)) :]),
-            ]
+            m.d.sync += [port.valid.eq(complete & chosen[memory]), port.payload.address.eq(counted[memory])]
+            m.d.comb += port.payload.data.eq(entry[width * (longest - entry_words(memory, self._config)) :])
         fill = self.fill.payload
         m.d.sync += [
             self.fill.valid.eq(taken & chosen[Memory.WEIGHTS]),

@@ -15,7 +15,7 @@ CONFIG = HardwareConfig(**parameters())
 P, T, GROUP = CONFIG.beat_channels, CONFIG.timesteps, CONFIG.group_beats
 LAYOUT = routed_layout(CONFIG)
 BEAT = spikes_layout(CONFIG).size
-LATENCY = 4
+LATENCY = 5
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ async def run(driver: Driver, job: Job, tiles: int, *, slack: int = 0) -> None:
             if closes and closed is None:
                 closed = first
             # What others take in between comes on top of the cycles that the counts need.
-            room = job.beats if driver.free == 0 else 4 * job.planes * job.beats
+            room = max(job.beats, 3 - job.beats) if driver.free == 0 else 4 * job.planes * job.beats
             for _ in range(room + rng.randint(0, slack)):
                 await driver.cycle()
         expected += job.writes(tile, spikes)

@@ -6,7 +6,7 @@ from itertools import product
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from hw.engine.loops import STEP_CYCLES, LoopNest
+from hw.engine.loops import SETTLE_CYCLES, STEP_CYCLES, LoopNest
 from hw.program import ADDRESS, DELTA, LAST, LEVELS, pack_fields
 from sim.benches.event_layer import steps
 from sim.streams import generator, pack, reset, start
@@ -51,8 +51,8 @@ async def run(dut, nest: Nest, count: int, *, stall: float, rng: random.Random) 
     dut.restart.value = 0
     number, age = 0, 1
     while number <= count:
-        ready = age >= STEP_CYCLES
-        step = ready and rng.random() >= stall
+        ready = age >= SETTLE_CYCLES
+        step = age >= STEP_CYCLES and rng.random() >= stall
         dut.step.value = step
         await ReadOnly()
         assert dut.ready.value == ready, f"{age} cycles after step {number} of {nest.last}"
