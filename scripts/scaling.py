@@ -30,6 +30,9 @@ from sim.simulate import Simulator
 BANDWIDTH = 16.0
 """Bytes a cycle of the external memory: what grows here is to be the work, and not the waiting for weights."""
 
+CURRENT_BITS = 26
+"""Width of currents that the sum over 512 tokens fits into."""
+
 
 def scaling(
     config: Annotated[
@@ -61,6 +64,7 @@ def scaling(
     common = {"network": network.to_dict(), "seed": seed}
     points = [{"percent": rate, "image_size": network.image_size, **common} for rate in read_values("rates", rates)]
     points += [{"percent": None, "image_size": size, **common} for size in read_values("sizes", sizes)]
+    base = dataclasses.replace(base, current_bits=max(base.current_bits, CURRENT_BITS))
     fitted = dataclasses.asdict(fit([_model(point) for point in points], base))
     points = [point | {"hardware": fitted} for point in points]
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
