@@ -38,7 +38,7 @@ DIFFERENT = 1
 """Exit status when the hardware and the integer model differ somewhere."""
 
 BUS_SHARE = 8
-"""Lanes for each byte of the weight bus: a row of weights arrives in so many cycles at every number of lanes."""
+"""Lanes for each byte of the weight bus, at least: a row of weights arrives in about so many cycles."""
 
 
 def bench(
@@ -105,8 +105,9 @@ def read_values(name: str, text: str) -> list[int]:
 
 
 def _with_lanes(base: HardwareConfig, lanes: int) -> HardwareConfig:
-    """Return hardware with other lanes, and a bus in proportion."""
-    return dataclasses.replace(base, lanes=lanes, bus_bytes=max(4, lanes // BUS_SHARE))
+    """Return hardware with other lanes, and a bus in proportion, which is a power of two."""
+    share = max(4, lanes // BUS_SHARE)
+    return dataclasses.replace(base, lanes=lanes, bus_bytes=1 << share.bit_length() - 1)
 
 
 def _companions(names: Sequence[str], timesteps: int) -> dict[str, list[str]]:

@@ -145,5 +145,5 @@ def test_bad_input_is_one_line(networks, measured, capsys, arguments, message):
 
 def test_a_bus_grows_with_the_lanes():
     base = HardwareConfig()
-    assert [bench._with_lanes(base, lanes).bus_bytes for lanes in (16, 32, 64, 128, 256)] == [4, 4, 8, 16, 32]
+    assert [bench._with_lanes(base, lanes).bus_bytes for lanes in (16, 32, 64, 128, 192, 256)] == [4, 4, 8, 16, 16, 32]
     assert dataclasses.replace(base, lanes=128, bus_bytes=16) == bench._with_lanes(base, 128)
