@@ -23,8 +23,8 @@ from hw.estimate.cycles import estimate
 from hw.estimate.timelines import ExternalMemory
 from hw.synth.devices import find_device
 from hw.synth.flow import synthesise
-from scripts.cosim import DEFAULT_MEMORY, Bandwidth, Latency
-from scripts.inputs import DataFolder, JsonFile, NamedModel, load_images, resolve_model
+from scripts.cosim import DEFAULT_MEMORY, DIFFERENT, Bandwidth, Latency
+from scripts.inputs import DataFolder, FinishedPoints, JsonFile, NamedModel, load_images, resolve_model
 from scripts.outputs import ensure_writable, write_json
 from scripts.resume import ResultsFile, run_points
 from scripts.synth import design_rtlil
@@ -34,9 +34,6 @@ from sim.results import CosimResult
 from sim.simulate import Simulator
 
 MODELS = ("tiny", "4-384", "2-256")
-DIFFERENT = 1
-"""Exit status when the hardware and the integer model differ somewhere."""
-
 BUS_SHARE = 8
 """Lanes for each byte of the weight bus, at least: a row of weights arrives in about so many cycles."""
 
@@ -57,9 +54,7 @@ def bench(
     data: DataFolder = None,
     latency: Latency = DEFAULT_MEMORY.latency,
     bandwidth: Bandwidth = DEFAULT_MEMORY.bandwidth,
-    results: Annotated[
-        Path, typer.Option(metavar="FILE", help="Finished points; a benchmark that was cut off goes on from there.")
-    ] = Path("bench.jsonl"),
+    results: FinishedPoints = Path("bench.jsonl"),
     json: JsonFile = None,
 ) -> None:
     """Run every network (tiny, 4-384 and 2-256 by default) on every number of lanes, compare, and measure.

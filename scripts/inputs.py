@@ -35,6 +35,9 @@ DataFolder = Annotated[
 RandomFrames = Annotated[
     bool, typer.Option("--random", help="Random frames of events, even where a data folder is given; event input only.")
 ]
+FinishedPoints = Annotated[
+    Path, typer.Option(metavar="FILE", help="Finished points; a run that was cut off goes on from there.")
+]
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")]
 
 

@@ -17,8 +17,9 @@ from golden.integer import IntegerModel
 from hw.compile.fit import fit
 from hw.config import HardwareConfig, load_hardware
 from hw.estimate.timelines import ExternalMemory
-from scripts.bench import DIFFERENT, read_values
-from scripts.inputs import JsonFile
+from scripts.bench import read_values
+from scripts.cosim import DIFFERENT
+from scripts.inputs import FinishedPoints, JsonFile
 from scripts.outputs import ensure_writable, write_json, write_text
 from scripts.plots import growth
 from scripts.resume import ResultsFile, run_points
@@ -49,9 +50,7 @@ def scaling(
     ] = "16,32,48,64",
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Seed of the random weights.")] = 0,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the cycles as SVG.")] = None,
-    results: Annotated[
-        Path, typer.Option(metavar="FILE", help="Finished points; a run that was cut off goes on from there.")
-    ] = Path("scaling.jsonl"),
+    results: FinishedPoints = Path("scaling.jsonl"),
     json: JsonFile = None,
 ) -> None:
     """Simulate a network at several firing rates, and at several image sizes, and compare it with the integer model.

@@ -11,7 +11,7 @@ from hw.attention.popcount import popcount
 from hw.beats import CHANNEL, PASS, routed_layout, spikes_layout, write_layout
 from hw.config import HardwareConfig
 from hw.memory.memory import block_memory, read_block
-from hw.neurons.adders import add_joined
+from hw.neurons.adders import add_beats
 from hw.neurons.pipeline import hold, stages
 
 COUNT_BITS = 10
@@ -108,8 +108,7 @@ class HitCounter(wiring.Component):
             write.addr.eq(key.place.as_value()),
         ]
         m.d.comb += self.total.eq(popcount(hits.as_value()))
-        pairs = [(counts[step], hit) for counts, train in zip(old, hits, strict=True) for step, hit in enumerate(train)]
-        m.d.comb += write.data.as_value().eq(Cat(add_joined(m, pairs, unused=~write.en)))
+        m.d.comb += write.data.as_value().eq(add_beats(m, old, hits, unused=~write.en))
         return m
 
 

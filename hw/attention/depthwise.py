@@ -64,9 +64,8 @@ class TapLane(wiring.Component):
         inside = self._inside()
         # A tap without a spike is the reset of its flip-flops, and takes no logic. [tap][timestep]
         sums = [
-            [hold(m, Mux(train[step] & near, self.params.taps[i], 0), chosen) for step, _ in enumerate(self.currents)]
+            [hold(m, Mux(bit & near, self.params.taps[i], 0), chosen) for bit in self.window[i]]
             for i, near in inside.items()
-            for train in [self.window[i]]
         ]
         for level in levels:
             sums = [self._add(m, a, b, level) for a, b in zip(sums[::2], sums[1::2], strict=True)]

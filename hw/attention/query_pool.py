@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hw.beats import routed_layout, spikes_layout, write_layout
 from hw.config import HardwareConfig
 from hw.memory.memory import block_memory, read_block
-from hw.neurons.adders import add_joined
+from hw.neurons.adders import add_beats
 from hw.neurons.pipeline import hold, stages
 from hw.program import ADDRESS, DESCRIPTOR
 
@@ -95,9 +95,7 @@ class QueryPool(wiring.Component):
         old = read_block(m, store, address=self.i.p.beat, enable=entering, clear=entering & self.i.p.open)
         old = hold(m, old, enables[1:])
         m.d.comb += [write.addr.eq(beat), write.en.eq(entered)]
-        trains = zip(old, spikes, strict=True)
-        pairs = [(count, train[step]) for counts, train in trains for step, count in enumerate(counts)]
-        m.d.comb += write.data.as_value().eq(Cat(add_joined(m, pairs, unused=~entered)))
+        m.d.comb += write.data.as_value().eq(add_beats(m, old, spikes, unused=~entered))
         return write.data
 
     def _drain(self, m, totals, *, begin, start, last):

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hw.beats import event_layout, word_layout
 from hw.config import HardwareConfig
 from hw.memory.skid import SkidBuffer
-from hw.neurons.one_hot import lowest, number_of, select
+from hw.neurons.one_hot import lowest, number_of, select, slices
 
 PART_CHANNELS = 8
 """Channels among which the next one that fires is found in a cycle."""
@@ -58,7 +58,7 @@ class Emitter(wiring.Component):
         have_word, have_part = Signal(), Signal()
         move, advance = Signal(), Signal()
         width = len(part.patterns.as_value())
-        parts = _slices(word.spikes.as_value(), width)
+        parts = slices(word.spikes.as_value(), width)
         waiting = Signal(len(parts))
         chosen, later = lowest(waiting)
         event = events.i.payload
@@ -79,7 +79,7 @@ class Emitter(wiring.Component):
             spikes = select(chosen, parts)
             m.d.sync += [
                 part.patterns.as_value().eq(spikes),
-                *_choose(part, select(chosen, _slices(firing, len(part.chosen)))),
+                *_choose(part, select(chosen, slices(firing, len(part.chosen)))),
                 part.number.eq(number_of(chosen)),
                 part.row.eq(word.row),
                 part.last.eq(word.last & ~later.any()),
@@ -103,10 +103,6 @@ def _choose(part, remaining):
     return part.chosen.eq(chosen), part.others.eq(others), part.final.eq(~others.any())
 
 
-def _slices(value, width):
-    return [value[start : start + width] for start in range(0, len(value), width)]
-
-
 def _firing(value, width):
     """One bit for every ``width`` bits: whether any of them is set."""
-    return Cat(bits.any() for bits in _slices(value, width))
+    return Cat(bits.any() for bits in slices(value, width))

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.beats import segment_layout, word_layout
 from hw.config import HardwareConfig
+from hw.neurons.one_hot import slices
 from hw.neurons.pipeline import delay
 
 IN_FLIGHT = 6
@@ -119,9 +120,9 @@ class Fetcher(wiring.Component):
         masked_valid, judged_valid = Signal(), Signal()
         beat_bits = self.config.beat_channels * self.config.timesteps
         arrived = Cat(
-            Mux(select, bits, 0) for bits, select in zip(_slices(self.data.as_value(), beat_bits), mask, strict=True)
+            Mux(select, bits, 0) for bits, select in zip(slices(self.data.as_value(), beat_bits), mask, strict=True)
         )
-        parts = _slices(masked.spikes.as_value(), JUDGED_BITS)
+        parts = slices(masked.spikes.as_value(), JUDGED_BITS)
         firing = Signal(len(parts))
         m.d.sync += [masked_valid.eq(valid), judged_valid.eq(masked_valid)]
         m.d.sync += [
@@ -149,7 +150,3 @@ class Fetcher(wiring.Component):
         with m.Elif(held.last):
             m.d.comb += fifo.w_en.eq(have)
             m.d.sync += have.eq(0)
-
-
-def _slices(value, width):
-    return [value[start : start + width] for start in range(0, len(value), width)]

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hw.beats import spikes_layout, word_layout, write_layout
 from hw.config import HardwareConfig
 from hw.memory.memory import block_memory, read_block
-from hw.neurons.one_hot import select
+from hw.neurons.one_hot import select, slices
 from hw.program import ADDRESS
 
 
@@ -64,6 +64,5 @@ class SpikeMemory(wiring.Component):
         with m.If(self.beat_enable):
             m.d.comb += address.eq(self.beat_address >> shift)
             m.d.sync += chosen.eq(1 << (self.beat_address[:shift] if shift else 0))
-        beats = [word[number * beat_bits :][:beat_bits] for number in range(config.word_beats)]
-        m.d.sync += self.beat_data.as_value().eq(select(chosen, beats))
+        m.d.sync += self.beat_data.as_value().eq(select(chosen, slices(word, beat_bits)))
         return m

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from amaranth import Cat, Module, Signal, Value
+from amaranth.lib import data
 
 LONGEST = 84
 """Bits of a chain, except where one number alone is longer: the carry takes its time."""
@@ -28,6 +29,12 @@ def add_joined(m: Module, pairs: Sequence[tuple[Value, Value]], *, unused: Value
         chains[-1].append((first, second))
         room -= len(first) + 1
     return [result for chain in chains for result in _chain(m, chain, unused)]
+
+
+def add_beats(m: Module, first: data.View, second: data.View, *, unused: Value) -> Value:
+    """Return the sums of two beats, ``[channel][timestep]`` both, in that order, as in `add_joined`."""
+    pairs = [pair for trains in zip(first, second, strict=True) for pair in zip(*trains, strict=True)]
+    return Cat(add_joined(m, pairs, unused=unused))
 
 
 def _chain(m, pairs, unused):

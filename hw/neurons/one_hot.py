@@ -5,6 +5,11 @@ from collections.abc import Sequence
 from amaranth import Cat, Const, Mux, Value
 
 
+def slices(value: Value, width: int) -> list[Value]:
+    """The value in pieces of ``width`` bits, lowest first."""
+    return [value[start : start + width] for start in range(0, len(value), width)]
+
+
 def lowest(bits: Value) -> tuple[Value, Value]:
     """The lowest bit that is set, alone, and the others; in constant depth, so for few bits."""
     below = Cat(Const(0, 1), *(bits[:number].any() for number in range(1, len(bits))))

@@ -1,12 +1,12 @@
 """The head's pooling: sums of the residual stream over the tokens."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.beats import CHANNEL, PASS, current_layout, currents_layout, stream_layout
 from hw.config import HardwareConfig
-from hw.neurons.adders import add_joined
+from hw.neurons.adders import add_beats
 from hw.neurons.pipeline import hold, stages
 from hw.program import DESCRIPTOR, DESCRIPTOR_LAYOUT, Target
 
@@ -98,9 +98,8 @@ class StreamPool(wiring.Component):
         closed = hold(m, closing, enables)
         sums = Signal(currents_layout(self.config))
         address = Signal(CHANNEL.width + PASS.width)
-        pairs = [pair for row, train in zip(sums, values, strict=True) for pair in zip(row, train, strict=True)]
         with m.If(filled[-1]):
-            m.d.sync += sums.as_value().eq(Cat(add_joined(m, pairs, unused=~filled[-1])))
+            m.d.sync += sums.as_value().eq(add_beats(m, sums, values, unused=~filled[-1]))
         with m.If(self.o.valid):
             m.d.sync += [sums.as_value().eq(0), address.eq(address + 1)]
         with m.If(~self.busy):
