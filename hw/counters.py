@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.memory.memory import block_memory, read_block
 from hw.neurons.adders import add_joined
+from hw.neurons.one_hot import select
 
 
 class Counter(IntEnum):
@@ -132,13 +133,12 @@ class CounterBank(wiring.Component):
         """Add up the increments between two turns of each counter; return what the counter at its turn has gathered."""
         counting, increments = Signal(), Signal.like(self.increments)
         m.d.sync += [counting.eq(self.enable & ~self.report & ~self.busy), increments.eq(self.increments)]
-        registers, pairs, gathered = [], [], 0
+        registers, pairs = [], []
         for counter, width in self._widths.items():
             register = Signal(width + len(Counter).bit_length(), name=f"gathered_{counter.name.lower()}")
             registers.append(register)
             gain = Mux(counting, increments[counter.name], 0)
             pairs.append((Mux(mine[counter], 0, register), gain))
-            gathered |= Mux(mine[counter], register, 0)
         for register, total in zip(registers, add_joined(m, pairs, unused=clear), strict=True):
             m.d.sync += register.eq(Mux(clear, 0, total))
-        return gathered
+        return select(mine, registers)

@@ -6,7 +6,6 @@ from amaranth.lib.wiring import In, Out
 
 from hw.beats import CHANNEL, PASS, current_layout, currents_layout, stream_layout
 from hw.config import HardwareConfig
-from hw.neurons.adders import add_beats
 from hw.neurons.pipeline import hold, stages
 from hw.program import DESCRIPTOR, DESCRIPTOR_LAYOUT, Target
 
@@ -99,7 +98,8 @@ class StreamPool(wiring.Component):
         sums = Signal(currents_layout(self.config))
         address = Signal(CHANNEL.width + PASS.width)
         with m.If(filled[-1]):
-            m.d.sync += sums.as_value().eq(add_beats(m, sums, values, unused=~filled[-1]))
+            for row, train in zip(sums, values, strict=True):
+                m.d.sync += [total.eq(total + value) for total, value in zip(row, train, strict=True)]
         with m.If(self.o.valid):
             m.d.sync += [sums.as_value().eq(0), address.eq(address + 1)]
         with m.If(~self.busy):
