@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hw.attention.attention import AttentionUnit
 from hw.attention.depthwise import MixUnit
 from hw.attention.query_pool import QueryPool
-from hw.beats import currents_layout, spikes_layout, stream_layout, write_layout
+from hw.beats import address_shape, currents_layout, spikes_layout, stream_layout, write_layout
 from hw.config import HardwareConfig
 from hw.counters import REPORT, Counter, CounterBank
 from hw.engine.engine import Engine
@@ -21,7 +21,7 @@ from hw.memory.reader import BurstReader
 from hw.memory.spike_memory import SpikeMemory
 from hw.neurons.neuron_path import NeuronPath
 from hw.neurons.stream_pool import StreamPool
-from hw.program import ADDRESS, DESCRIPTOR, Kind, Memory, memory_shapes
+from hw.program import Kind, Memory, memory_shapes
 from hw.sequencer import Sequencer
 
 OWED_BITS = 16
@@ -31,9 +31,10 @@ SETTLED_BITS = 4
 """Width of the number of them that is counted in a cycle."""
 
 
-def traced(payload: data.Layout) -> stream.Signature:
+def traced(config: HardwareConfig, payload: data.Layout) -> stream.Signature:
     """A trace record: the layer's number, the address of a beat, and the beat."""
-    return stream.Signature(data.StructLayout({"layer": 8, "address": ADDRESS, "data": payload}), always_ready=True)
+    record = {"layer": 8, "address": address_shape(config), "data": payload}
+    return stream.Signature(data.StructLayout(record), always_ready=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,13 +116,13 @@ class Accelerator(wiring.Component):
                 "busy": Out(1),
                 "done": Out(1),
                 "layer": Out(8),
-                "logits": Out(stream.Signature(write_layout(currents_layout(config)), always_ready=True)),
+                "logits": Out(stream.Signature(write_layout(config, currents_layout(config)), always_ready=True)),
                 "counters": Out(stream.Signature(REPORT, always_ready=True)),
-                "trace_spikes": Out(traced(spikes)),
-                "trace_mixed": Out(traced(spikes)),
-                "trace_windows": Out(traced(spikes)),
-                "trace_stream": Out(traced(stream_layout(config))),
-                "trace_mask": Out(traced(spikes)),
+                "trace_spikes": Out(traced(config, spikes)),
+                "trace_mixed": Out(traced(config, spikes)),
+                "trace_windows": Out(traced(config, spikes)),
+                "trace_stream": Out(traced(config, stream_layout(config))),
+                "trace_mask": Out(traced(config, spikes)),
             }
         )
 
@@ -179,10 +180,10 @@ class Accelerator(wiring.Component):
 
         Return whether they wait.
         """
-        layer, waiting, needed = units.sequencer.layer, Signal(), Signal(DESCRIPTOR["position_params"])
+        layer, waiting, needed = units.sequencer.layer, Signal(), Signal.like(units.loader.params_ready)
         m.d.sync += needed.eq(layer.position_params + layer.output_beats)
         m.d.comb += [
-            units.pool.start.eq(waiting & (units.loader.params_ready >= needed)),
+            units.pool.start.eq(waiting & ~(units.loader.params_ready - needed)[len(needed) - 1]),
             units.pool.hold.eq(units.neurons.busy),
         ]
         with m.If(units.pool.start):

@@ -1,7 +1,7 @@
 """Executes a program: reads a descriptor, starts its layer, waits for the end, reports, goes on."""
 
-from amaranth import Cat, Module, Signal
-from amaranth.lib import wiring
+from amaranth import Module, Signal
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import HardwareConfig
@@ -59,10 +59,10 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         size, width = descriptor_words(self.config), 8 * self.config.bus_bytes
-        words = Signal(width * size)
+        words = Signal(data.ArrayLayout(width, size))
         count = Signal(range(size + 1))
         wait = Signal(range(SETTLE))
-        m.d.comb += [self.layer.as_value().eq(words), self.busy.eq(1)]
+        m.d.comb += [self.layer.as_value().eq(words.as_value()), self.busy.eq(1)]
         m.d.sync += [self.done.eq(0), self.begin.eq(0)]
         with m.FSM():
             with m.State("idle"):
@@ -75,7 +75,11 @@ class Sequencer(wiring.Component):
                     m.next = "fetch"
             with m.State("fetch"):
                 # The word of the address before is here, except in the first cycle.
-                m.d.sync += [count.eq(count + 1), words.eq(Cat(words[width:], self.data))]
+                # Each has its place, and is not moved there: of the bits that nobody reads nothing is built.
+                m.d.sync += count.eq(count + 1)
+                for place in range(size):
+                    with m.If(count == place + 1):
+                        m.d.sync += words[place].eq(self.data)
                 with m.If(count == size):
                     m.d.sync += self.begin.eq(1)
                     m.next = "begin"

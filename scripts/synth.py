@@ -113,7 +113,13 @@ def _route(netlist: Netlist, device: Device, seeds: int, freq: float, progress: 
     task = progress.add_task(f"place and route, {seeds} seeds", total=seeds)
 
     def one(seed: int) -> dict:
-        report = place_and_route(netlist, device, seed=seed, megahertz=freq)
+        own = progress.add_task(f"seed {seed}", total=None)
+
+        def tell(stage: str) -> None:
+            progress.update(own, description=f"seed {seed}: {stage}")
+
+        report = place_and_route(netlist, device, seed=seed, megahertz=freq, watch=tell)
+        progress.remove_task(own)
         progress.advance(task)
         return report
 

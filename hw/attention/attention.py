@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from hw.attention.popcount import popcount
-from hw.beats import CHANNEL, PASS, routed_layout, spikes_layout, write_layout
+from hw.beats import channel_shape, pass_shape, routed_layout, spikes_layout, write_layout
 from hw.config import HardwareConfig
 from hw.memory.memory import block_memory, read_block
 from hw.neurons.adders import add_beats
@@ -127,7 +127,7 @@ class MaskNeuron(wiring.Component):
     i : In(stream(channel)), the counts of this channel beat are complete and can be read from this cycle on. Within a
         layer, channel beats come in ascending order without gaps, and those of a group within fewer cycles of each
         other than a beat takes.
-    threshold : In(16); last_pass : In(PASS); constant while busy
+    threshold : In(16); last_pass : In(pass); constant while busy
     read : Out(place), the counts wanted; free : In(1), they are read in this cycle, and ``counts`` has them in the next
     o : Out(stream({address, data})), a mask; the address is its place
     complete : Out(1), the one that left in the cycle before is the last of its group
@@ -145,11 +145,11 @@ class MaskNeuron(wiring.Component):
             {
                 "i": In(stream.Signature(place["channel"].shape, always_ready=True)),
                 "threshold": In(16),
-                "last_pass": In(PASS),
+                "last_pass": In(pass_shape(config)),
                 "read": Out(place),
                 "free": In(1),
                 "counts": In(counts_layout(config)),
-                "o": Out(stream.Signature(write_layout(spikes_layout(config)), always_ready=True)),
+                "o": Out(stream.Signature(write_layout(config, spikes_layout(config)), always_ready=True)),
                 "complete": Out(1),
                 "busy": Out(1),
             }
@@ -247,7 +247,7 @@ class AttentionUnit(wiring.Component):
     query : In(stream(routed_layout)), a beat of aggregated queries for query memory
     key : In(stream(routed_layout)), a beat of aggregated keys; ``address`` is the beat in query memory that it meets,
         ``first`` and ``last`` mark the first and the last window
-    last_pass : In(PASS), the last pass of the layer; held while keys arrive and while ``busy``
+    last_pass : In(pass), the last pass of the layer; held while keys arrive and while ``busy``
     mask_threshold : In(16), of the mask neuron, sixteenths of a hit; held likewise
     mask_enable, mask_channel, mask_pass : In, read the mask of this channel beat and pass ...
     mask_data : Out(spikes), ... and have it one cycle later, until the next read
@@ -275,13 +275,13 @@ class AttentionUnit(wiring.Component):
             {
                 "query": In(routed),
                 "key": In(routed),
-                "last_pass": In(PASS),
+                "last_pass": In(pass_shape(config)),
                 "mask_threshold": In(16),
                 "mask_enable": In(1),
-                "mask_channel": In(CHANNEL),
-                "mask_pass": In(PASS),
+                "mask_channel": In(channel_shape(config)),
+                "mask_pass": In(pass_shape(config)),
                 "mask_data": Out(spikes),
-                "trace": Out(stream.Signature(write_layout(spikes), always_ready=True)),
+                "trace": Out(stream.Signature(write_layout(config, spikes), always_ready=True)),
                 "complete": Out(1),
                 "hits": Out(range(config.beat_channels * config.timesteps + 1)),
                 "busy": Out(1),

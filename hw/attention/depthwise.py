@@ -7,11 +7,11 @@ from amaranth.lib.wiring import In, Out
 from hw.attention.line_buffer import NEIGHBOURS, LineBuffer
 from hw.attention.mix_walk import MixWalk
 from hw.attention.popcount import popcount
-from hw.beats import CHANNEL, PASS, current_layout, currents_layout, spikes_layout
+from hw.beats import address_shape, channel_shape, current_layout, currents_layout, pass_shape, spikes_layout
 from hw.config import HardwareConfig
 from hw.neurons.adders import add_joined
 from hw.neurons.pipeline import delay, hold, stages
-from hw.program import ADDRESS, DESCRIPTOR_LAYOUT, Target, taps_layout
+from hw.program import DESCRIPTOR_LAYOUT, Target, taps_layout
 
 LATENCY = 6
 """Stages of the sums and of their counter, which have to agree."""
@@ -188,14 +188,14 @@ class MixUnit(wiring.Component):
                 "enable": In(1),
                 "busy": Out(1),
                 "spike_enable": Out(1),
-                "spike_address": Out(ADDRESS),
+                "spike_address": Out(address_shape(config)),
                 "spike_data": In(spikes_layout(config)),
                 "tap_enable": Out(1),
                 "tap_address": Out(range(config.tap_depth)),
                 "tap_data": In(taps_layout(config)),
                 "mask_enable": Out(1),
-                "mask_channel": Out(CHANNEL),
-                "mask_pass": Out(PASS),
+                "mask_channel": Out(channel_shape(config)),
+                "mask_pass": Out(pass_shape(config)),
                 "mask_data": In(spikes_layout(config)),
                 "o": Out(stream.Signature(current_layout(config), always_ready=True)),
                 "sops": Out(range(10 * config.beat_channels * config.timesteps + 1)),

@@ -5,9 +5,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.attention.line_buffer import NEIGHBOURS, Raster
-from hw.beats import CHANNEL, PASS
+from hw.beats import address_shape, beat_shape, channel_shape, pass_shape
 from hw.config import HardwareConfig
-from hw.program import ADDRESS, DESCRIPTOR, DESCRIPTOR_LAYOUT
+from hw.program import DESCRIPTOR, DESCRIPTOR_LAYOUT
 
 BEAT = unsigned(8)
 """Beat within a group."""
@@ -37,13 +37,13 @@ def cell_layout(config: HardwareConfig) -> data.StructLayout:
     cells = config.group_beats * config.passes
     return data.StructLayout(
         {
-            "address": ADDRESS,
+            "address": address_shape(config),
             "read": 1,
             "cell": range(cells),
             "place": range(config.max_width * cells),
-            "channel": CHANNEL,
-            "pass_number": PASS,
-            "beat": BEAT,
+            "channel": channel_shape(config),
+            "pass_number": pass_shape(config),
+            "beat": beat_shape(config),
             "centre": 1,
             "neighbours": NEIGHBOURS,
             "last": 1,
@@ -71,7 +71,7 @@ class MixWalk(wiring.Component):
     valid : Out(1), there is a beat here; else the walk idles
     here : Out(cell_layout)
     fields : Out(MIX_FIELDS), as they were kept
-    offset : Out(ADDRESS), from a beat's address to that of the mixed beat at the centre of its window, modulo the
+    offset : Out(address), from a beat's address to that of the mixed beat at the centre of its window, modulo the
         address range; right from the first window with a centre on
     busy : Out(1), a group is complete and has not been walked through
 
@@ -95,7 +95,7 @@ class MixWalk(wiring.Component):
                 "valid": Out(1),
                 "here": Out(cell_layout(config)),
                 "fields": Out(MIX_FIELDS),
-                "offset": Out(ADDRESS),
+                "offset": Out(address_shape(config)),
                 "busy": Out(1),
             }
         )
@@ -105,7 +105,7 @@ class MixWalk(wiring.Component):
         m.submodules.raster = raster = Raster()
         begin, walking, moved = Signal(), Signal(), Signal()
         first, final = Signal(), Signal()  # the group
-        base = Signal(ADDRESS)  # first beat of the group
+        base = Signal.like(self.offset)  # first beat of the group
         m.d.comb += [
             raster.width.eq(self.fields.width),
             raster.height.eq(self.fields.height),
@@ -121,7 +121,7 @@ class MixWalk(wiring.Component):
         visited = self._beats(m, begin=begin, walking=walking, last_beats=last_beats, final=final)
         self._passes(m, begin=begin, visited=visited, moved=moved, base=base)
         self._places(m, begin=begin, moved=moved, wrap=raster.wrap)
-        channel = Signal(CHANNEL)  # first channel beat of the group
+        channel = Signal.like(self.here.channel)  # first channel beat of the group
         m.d.comb += self.here.channel.eq(channel + self.here.beat)
         with m.If(ended):
             m.d.sync += [
@@ -182,7 +182,7 @@ class MixWalk(wiring.Component):
 
     def _passes(self, m, *, begin, visited, moved, base):
         """Address the beat: a position after the other, and its passes ``key_pass`` apart."""
-        position, visit = Signal(ADDRESS), Signal(ADDRESS)  # first beats of the group there
+        position, visit = Signal.like(base), Signal.like(base)  # first beats of the group there
         here, fields = self.here, self.fields
         ahead = position + fields.output_beats
         if self._config.passes > 1:

@@ -4,12 +4,12 @@ from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.beats import routed_layout, spikes_layout, write_layout
+from hw.beats import address_shape, routed_layout, spikes_layout, write_layout
 from hw.config import HardwareConfig
 from hw.memory.memory import block_memory, read_block
 from hw.neurons.adders import add_beats
 from hw.neurons.pipeline import hold, stages
-from hw.program import ADDRESS, DESCRIPTOR
+from hw.program import DESCRIPTOR
 
 
 class QueryPool(wiring.Component):
@@ -28,8 +28,8 @@ class QueryPool(wiring.Component):
     Members
     -------
     enable : In(1), count what comes in this cycle
-    base : In(ADDRESS), beat of the counts, plane 0; constant while busy
-    plane : In(ADDRESS), beats between two planes; constant while busy
+    base : In(address), beat of the counts, plane 0; constant while busy
+    plane : In(address), beats between two planes; constant while busy
     last_plane : In(4), planes, minus one, less than ``count_bits``; constant while busy
     i : In(stream(routed_layout)), spikes as they are written; ``tile`` is where they count, relative to a plane, and
         one more with every beat of the group
@@ -49,11 +49,11 @@ class QueryPool(wiring.Component):
         super().__init__(
             {
                 "enable": In(1),
-                "base": In(ADDRESS),
-                "plane": In(ADDRESS),
+                "base": In(address_shape(config)),
+                "plane": In(address_shape(config)),
                 "last_plane": In(DESCRIPTOR["last_plane"]),
                 "i": In(stream.Signature(routed_layout(config), always_ready=True)),
-                "o": Out(stream.Signature(write_layout(spikes))),
+                "o": Out(stream.Signature(write_layout(config, spikes))),
                 "busy": Out(1),
             }
         )
@@ -64,7 +64,7 @@ class QueryPool(wiring.Component):
         enables, filled = stages(m, self.i.valid & self.enable, 2)
         close, beat = (hold(m, self.i.p[name], enables) for name in ("close", "beat"))
         first = hold(m, self.i.p.beat == 0, enables)
-        start = hold(m, (self.base + self.i.p.tile)[: ADDRESS.width], enables)
+        start = hold(m, (self.base + self.i.p.tile)[: len(self.base)], enables)
         counts = self._count(m, enables, filled[-1], beat)
 
         # The counts of a tile stay here while those of the next one grow.
@@ -100,7 +100,7 @@ class QueryPool(wiring.Component):
 
     def _drain(self, m, totals, *, begin, start, last):
         """Write the planes of a tile; return whether there is more of it to come."""
-        draining, row = Signal(), Signal(ADDRESS)  # first beat of the plane
+        draining, row = Signal(), Signal.like(self.base)  # first beat of the plane
         beat, bit = Signal(range(self._config.group_beats)), Signal.like(self.last_plane)
         move, load, wrap = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -110,7 +110,7 @@ class QueryPool(wiring.Component):
         ]
         # What the memory delivers, and behind it the beat that is offered.
         counts, arrived = read_block(m, totals, address=beat, enable=load), Signal()
-        shown, address = hold(m, bit, load), hold(m, (row + beat)[: ADDRESS.width], load)
+        shown, address = hold(m, bit, load), hold(m, (row + beat)[: len(row)], load)
         with m.If(move):
             m.d.sync += [
                 arrived.eq(draining),

@@ -7,7 +7,6 @@ import numpy as np
 from golden.config import Aggregate, Head, ModelConfig, Reset
 from golden.errors import SaformerError
 from hw.attention.attention import COUNT_BITS
-from hw.beats import CHANNEL
 from hw.compile.allocate import channel_beats
 from hw.compile.schedule import Mix, Neurons, Step
 from hw.config import STREAM_BITS, HardwareConfig
@@ -84,11 +83,6 @@ def _states(step: Step, config: HardwareConfig) -> int:
 
 def check_step(step: Step, config: HardwareConfig) -> None:
     """Raises SaformerError when a sum, a current or a parameter of a step can leave its width, or a map is too wide."""
-    if channel_beats(step.outputs, config) > 2**CHANNEL.width:
-        raise SaformerError(
-            f"{step.name}: {step.outputs} channels are more than {2**CHANNEL.width} beats of {config.beat_channels}: "
-            "raise beat_channels"
-        )
     folds = {Fold.BITS: 255, Fold.SUM: step.window, Fold.COUNTS: step.window}
     low, high = _source_range(step)
     for neurons, count in ((step.position_neurons, 1), (step.tile_neurons, folds.get(step.fold, 1))):

@@ -8,7 +8,7 @@ from hw.beats import current_layout
 from hw.config import HardwareConfig
 from hw.engine.fold import FOLD_CYCLES, BitPlanes, Difference, FoldStore, bit_plane_cycles
 from hw.engine.lanes import lane_layout
-from hw.engine.place import PLACE, OutputPlace
+from hw.engine.place import OutputPlace
 from hw.neurons.pipeline import delay, hold, stages
 from hw.program import DESCRIPTOR_LAYOUT, Fold, Target
 
@@ -62,7 +62,7 @@ class Drain(wiring.Component):
         m.submodules.fold = fold = FoldStore(config=self.config)
         valid, final, beat, entering = self._values(m, fold)
         # The place moves on as soon as a position begins, because it takes some cycles.
-        here, route = Signal(PLACE, reset_less=True), Signal(PLACE, reset_less=True)
+        here, route = (Signal(place.here.shape(), reset_less=True, name=name) for name in ("here", "route"))
         m.d.sync += place.start.eq(self.start)
         m.d.comb += [place.layer.eq(layer), place.step.eq(entering)]
         with m.If(entering):

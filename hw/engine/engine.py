@@ -4,7 +4,7 @@ from amaranth import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.beats import current_layout, fill_layout, word_layout
+from hw.beats import current_layout, fill_layout, rows_shape, word_layout
 from hw.config import HardwareConfig
 from hw.engine.drain import Drain
 from hw.engine.emitter import Emitter
@@ -13,7 +13,7 @@ from hw.engine.lanes import LaneArray
 from hw.engine.tally import TALLY_CYCLES, EventTally, tally_layout
 from hw.engine.walker import Walker
 from hw.neurons.pipeline import delay
-from hw.program import ADDRESS, DESCRIPTOR_LAYOUT
+from hw.program import DESCRIPTOR_LAYOUT
 
 MIN_INTERVAL = 4
 """Fewest cycles from the end of a position to that of the next: what the loops and the fold need for one."""
@@ -28,7 +28,7 @@ class Engine(wiring.Component):
     start : In(1), begin the layer
     hold : In(1), do not begin another position of the first group
     begun : Out(1), a position and pass of the first group begins
-    rows_ready : In(24), weight rows of the inference that have arrived
+    rows_ready : In(rows), weight rows of the inference that have arrived, modulo their range
     waiting : Out(1), the next inputs wait for their weights; as late as the tally
     release : Out(1), ``layer.weight_rows`` rows, the oldest, are not needed any more
     fill : In(stream of `hw.beats.fill_layout`, always ready), weights on their way into the buffer
@@ -51,7 +51,7 @@ class Engine(wiring.Component):
                 "start": In(1),
                 "hold": In(1),
                 "begun": Out(1),
-                "rows_ready": In(ADDRESS),
+                "rows_ready": In(rows_shape(config)),
                 "waiting": Out(1),
                 "release": Out(1),
                 "fill": In(stream.Signature(fill_layout(config), always_ready=True)),

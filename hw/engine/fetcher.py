@@ -43,7 +43,7 @@ class Fetcher(wiring.Component):
         layout = word_layout(config)
         super().__init__(
             {
-                "segments": In(stream.Signature(segment_layout())),
+                "segments": In(stream.Signature(segment_layout(config))),
                 "wanted": Out(1),
                 "blocked": In(1),
                 "enable": Out(1),
@@ -74,9 +74,9 @@ class Fetcher(wiring.Component):
         shift, slots = beats.bit_length() - 1, self.config.beat_channels.bit_length() - 1
         payload = self.segments.payload
         # From here on addresses are those of words, and the row is that of the word's first channel.
-        segment = Signal(segment_layout())
+        segment = Signal(payload.shape())
         first = payload.address[:shift] if shift else 0
-        offset, left = Signal(range(max(2, beats))), Signal(17)
+        offset, left = Signal(range(max(2, beats))), Signal(len(payload.beats) + 1)
         active, finish = Signal(), Signal()  # finish: no more is left than a word has
         m.d.comb += [
             self.wanted.eq(active & room),

@@ -7,7 +7,7 @@ from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.beats import currents_layout, sums_layout
+from hw.beats import beat_shape, currents_layout, sums_layout
 from hw.config import HardwareConfig
 from hw.memory.memory import block_memory, read_block
 from hw.neurons.pipeline import delay
@@ -15,11 +15,6 @@ from hw.program import Fold
 
 FOLD_CYCLES = 4
 """Cycles from a beat to what it is folded into, and until the same beat may come again."""
-
-
-def beat_shape(config: HardwareConfig) -> range:
-    """The number of a beat within its group."""
-    return range(max(2, config.group_beats))
 
 
 def bit_plane_cycles(config: HardwareConfig) -> int:

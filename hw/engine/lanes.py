@@ -4,7 +4,7 @@ from amaranth import Cat, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.beats import event_layout, fill_layout, sums_layout
+from hw.beats import beat_shape, event_layout, fill_layout, sums_layout
 from hw.config import WEIGHT_BITS, HardwareConfig
 from hw.memory.memory import block_memory, read_block
 from hw.neurons.adders import add_joined
@@ -18,7 +18,7 @@ WEIGHT_CYCLES = 2
 
 def lane_layout(config: HardwareConfig) -> data.StructLayout:
     """The running sums of one beat, its number within the group, and whether it is the last one of the position."""
-    return data.StructLayout({"sums": sums_layout(config), "beat": range(max(2, config.group_beats)), "final": 1})
+    return data.StructLayout({"sums": sums_layout(config), "beat": beat_shape(config), "final": 1})
 
 
 class LaneBeat(wiring.Component):
@@ -136,7 +136,7 @@ class LaneArray(wiring.Component):
         taken = self._pace(m)
         clear, fill = self.clear, self.fill
         reads = _pipe(m, taken & event.pattern.any(), config.group_beats - 1)
-        rows = _pipe(m, event.row[: (config.weight_depth - 1).bit_length()], config.group_beats - 1, reset_less=True)
+        rows = _pipe(m, event.row, config.group_beats - 1, reset_less=True)
         patterns = _pipe(m, Mux(taken, event.pattern, 0), config.group_beats + WEIGHT_CYCLES - 1)
         ends = _pipe(m, taken & event.last, WEIGHT_CYCLES + 1)
         number, stop = self._follow(m, ends[-2], delay(m, event.tail, WEIGHT_CYCLES))

@@ -1,11 +1,11 @@
 """Nested counters with one strided address: the walk over the positions of a layer."""
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.neurons.one_hot import select
-from hw.program import ADDRESS, DELTA, LAST, LEVELS
+from hw.program import LAST, LEVELS
 
 SETTLE_CYCLES = 3
 """Cycles from a step of the loops until all flags are those of the next iteration."""
@@ -20,6 +20,10 @@ class LoopNest(wiring.Component):
     Comparing the counters, finding out which loops advance, what the address gains, and advancing take a cycle each:
     positions last as long.
 
+    Parameters
+    ----------
+    address : of the map; computed modulo its range
+
     Members
     -------
     last : In, iterations of each loop minus one
@@ -31,32 +35,32 @@ class LoopNest(wiring.Component):
     ready : Out(1), all outputs belong to the current iteration
     at_first, at_last : Out, one bit a loop: the loop is in its first, last iteration
     done : Out(1), this is the last iteration of all
-    address : Out(24)
+    address : Out(address)
 
     Latency: three cycles from ``step`` or ``restart``. Throughput: one step in four cycles.
     """
 
-    def __init__(self):
+    def __init__(self, *, address: Shape):
         levels = len(LEVELS)
         super().__init__(
             {
                 "last": In(data.StructLayout(LAST)),
-                "base": In(ADDRESS),
-                "deltas": In(data.ArrayLayout(DELTA, levels)),
+                "base": In(address),
+                "deltas": In(data.ArrayLayout(signed(address.width), levels)),
                 "restart": In(1),
                 "step": In(1),
                 "ready": Out(1),
                 "at_first": Out(levels),
                 "at_last": Out(levels),
                 "done": Out(1),
-                "address": Out(ADDRESS),
+                "address": Out(address),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         index = Signal(data.StructLayout(LAST))
-        delta = Signal(signed(DELTA.width))
+        delta = Signal(signed(len(self.address)))
         unsettled = Signal(range(SETTLE_CYCLES))
         # One bit a loop: it ends with the next step, and so do the loops inside it.
         ends = Signal(len(LEVELS))

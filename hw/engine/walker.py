@@ -1,13 +1,13 @@
 """From a layer descriptor to the runs of input beats that each output position reads."""
 
 from amaranth import Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.beats import segment_layout
+from hw.beats import OF_POSITION, address_shape, rows_shape, segment_layout
 from hw.config import HardwareConfig
 from hw.engine.loops import LoopNest, connect_loops, every_level
-from hw.program import ADDRESS, DESCRIPTOR, DESCRIPTOR_LAYOUT
+from hw.program import DESCRIPTOR, DESCRIPTOR_LAYOUT
 
 
 class Walker(wiring.Component):
@@ -20,7 +20,8 @@ class Walker(wiring.Component):
     -------
     layer : In, the descriptor; stable from ``start`` until the last segment has been taken
     start : In(1), begin the layer
-    rows_ready : In(24), weight rows that have arrived; a segment waits until all its rows are there
+    rows_ready : In(rows), weight rows that have arrived (`hw.beats.rows_shape`); a segment waits until all of its own
+        are there
     hold : In(1), do not begin another position of the first group
     begun : Out(1), a position and pass of the first group begins; ``hold`` is looked at again four cycles later
     waiting : Out(1), a segment waits for its rows in this cycle
@@ -36,21 +37,21 @@ class Walker(wiring.Component):
             {
                 "layer": In(DESCRIPTOR_LAYOUT),
                 "start": In(1),
-                "rows_ready": In(ADDRESS),
+                "rows_ready": In(rows_shape(config)),
                 "hold": In(1),
                 "begun": Out(1),
                 "waiting": Out(1),
-                "segments": Out(stream.Signature(segment_layout())),
+                "segments": Out(stream.Signature(segment_layout(config))),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.loops = loops = LoopNest()
+        m.submodules.loops = loops = LoopNest(address=address_shape(self.config))
         layer = self.layer
         connect_loops(m, loops, layer, "input")
         # The address of the loops is the upper left corner of the window.
-        corner, base = Signal(ADDRESS), Signal(ADDRESS)
+        corner, base = Signal.like(loops.base), Signal.like(loops.base)
         starting = Signal(2)
         m.d.sync += [
             corner.eq(layer.row_beats + layer.pixel_beats),
@@ -61,7 +62,7 @@ class Walker(wiring.Component):
 
         active, first_group = Signal(), Signal()
         group = Signal(DESCRIPTOR["last_group"])
-        weight_base = Signal(ADDRESS)
+        weight_base = Signal.like(self.rows_ready)
         busy, begin, tail = Signal(), Signal(), Signal()  # busy: rows of a window are left
         # The loops step a cycle after a position has begun: they are many.
         m.d.sync += [tail.eq(group == layer.last_group), loops.step.eq(begin)]
@@ -87,13 +88,16 @@ class Walker(wiring.Component):
             for flags in (loops.at_first, loops.at_last)
         )
         beats = self.config.beat_channels.bit_length() - 1
-        row_rows, sizes = Signal(ADDRESS), [layer.pixel_beats]
+        row_rows, sizes = Signal.like(weight_base), [layer.pixel_beats]
         for count in (2, 3):
             sizes.append(Signal(16, name=f"beats_of_{count}"))
             m.d.sync += sizes[-1].eq(sizes[-2] + layer.pixel_beats)
         m.d.sync += row_rows.eq(sizes[2] << beats)
 
-        segment = Signal(segment_layout())
+        # As it is sent, but for the row, which says how many have to be there.
+        address = address_shape(self.config)
+        rows = {"address": address, "beats": address, "row": weight_base.shape()}
+        segment = Signal(data.StructLayout(rows | OF_POSITION))
         skip, taken, onward = Signal(), Signal(), Signal()
         below, last = Signal(2), segment.last  # rows of the window below this one
         m.d.comb += onward.eq(busy & (skip | (taken & ~last)))
@@ -124,9 +128,9 @@ class Walker(wiring.Component):
         """Offer a segment as soon as its rows are there; take the next one when it is gone, so that no path leads from
         the fetcher through here."""
         offered, arrived = Signal(), Signal()
-        needed = Signal(ADDRESS)
+        needed = Signal.like(self.rows_ready)
         m.d.comb += [
-            arrived.eq(needed <= self.rows_ready),
+            arrived.eq(~(self.rows_ready - needed)[len(needed) - 1]),
             self.segments.valid.eq(offered & arrived),
             self.waiting.eq(offered & ~arrived),
             taken.eq(valid & ~offered),
@@ -136,6 +140,6 @@ class Walker(wiring.Component):
         with m.If(taken):
             m.d.sync += [
                 offered.eq(1),
-                self.segments.payload.eq(segment),
+                *(self.segments.payload[name].eq(segment[name]) for name, _ in segment.shape()),
                 needed.eq(segment.row + (segment.beats << (self.config.beat_channels.bit_length() - 1))),
             ]

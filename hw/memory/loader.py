@@ -4,9 +4,9 @@ from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.beats import fill_layout, spikes_layout, write_layout
+from hw.beats import address_shape, fill_layout, params_count_shape, rows_shape, spikes_layout, write_layout
 from hw.config import HardwareConfig
-from hw.program import ADDRESS, COUNT_BITS, DESCRIPTOR, DESCRIPTOR_LAYOUT, Memory, entry_words, memory_shapes
+from hw.program import COUNT_BITS, DESCRIPTOR, DESCRIPTOR_LAYOUT, Memory, entry_words, memory_shapes
 
 CODE_BITS = 4
 """Width of the code of a memory in the header of a section, above the number of its entries."""
@@ -17,9 +17,9 @@ def item_bits(config: HardwareConfig) -> int:
     return max(8, config.timesteps)
 
 
-def entry_layout(width: int) -> data.StructLayout:
+def entry_layout(width: int, depth: int) -> data.StructLayout:
     """An entry of a memory and the address that it goes to."""
-    return data.StructLayout({"address": ADDRESS, "data": unsigned(width)})
+    return data.StructLayout({"address": range(depth), "data": unsigned(width)})
 
 
 class BlockLoader(wiring.Component):
@@ -43,8 +43,8 @@ class BlockLoader(wiring.Component):
     fill : Out(stream of `hw.beats.fill_layout`, always ready), weights
     descriptors, params, taps, mixes : Out(stream of address and entry, always ready)
     described : Out(1), all descriptors are there
-    rows_ready : Out, weight rows that are there since ``start``
-    params_ready : Out, beats of neuron parameters likewise
+    rows_ready : Out, weight rows that are there since ``start``, modulo their range (`hw.beats.rows_shape`)
+    params_ready : Out, beats of neuron parameters likewise (`hw.beats.params_count_shape`)
     release : In(1), a group is not needed any more: its ``release_rows`` and, one group late, ``release_params``
     release_taps : In(16), so many beats of taps, and of the parameters that belong to them, are not needed any more
 
@@ -62,14 +62,14 @@ class BlockLoader(wiring.Component):
                 "words": In(stream.Signature(8 * config.bus_bytes)),
                 "fill": Out(stream.Signature(fill_layout(config), always_ready=True)),
                 **{
-                    memory.name.lower(): Out(stream.Signature(entry_layout(width), always_ready=True))
-                    for memory, (width, _) in self._entries.items()
+                    memory.name.lower(): Out(stream.Signature(entry_layout(*shape), always_ready=True))
+                    for memory, shape in self._entries.items()
                 },
                 "described": Out(1),
-                "rows_ready": Out(ADDRESS),
-                "params_ready": Out(DESCRIPTOR["position_params"]),
+                "rows_ready": Out(rows_shape(config)),
+                "params_ready": Out(params_count_shape(config)),
                 "release": In(1),
-                "release_rows": In(ADDRESS),
+                "release_rows": In(DESCRIPTOR["weight_rows"]),
                 "release_params": In(DESCRIPTOR["group_params"]),
                 "release_taps": In(DESCRIPTOR["free_taps"]),
             }
@@ -81,7 +81,11 @@ class BlockLoader(wiring.Component):
         left, chosen = Signal(COUNT_BITS), {memory: Signal(name=f"to_{memory.name.lower()}") for memory in Memory}
         header, last, full = Signal(init=1), Signal(), Signal()
         taken, complete = Signal(), Signal()
-        counted = {memory: Signal(ADDRESS, name=f"written_{memory.name.lower()}") for memory in Memory}
+        counts = {memory: range(depth) for memory, (_, depth) in self._entries.items()} | {
+            Memory.WEIGHTS: self.rows_ready.shape(),
+            Memory.PARAMS: self.params_ready.shape(),
+        }
+        counted = {memory: Signal(shape, name=f"written_{memory.name.lower()}") for memory, shape in counts.items()}
         m.d.comb += [
             self.words.ready.eq(header | ~full),
             taken.eq(self.words.valid & ~header & ~full),
@@ -200,7 +204,7 @@ class PixelLoader(wiring.Component):
                 "layer": In(DESCRIPTOR_LAYOUT),
                 "start": In(1),
                 "pixels": In(stream.Signature(item_bits(config))),
-                "write": Out(stream.Signature(write_layout(spikes_layout(config)), always_ready=True)),
+                "write": Out(stream.Signature(write_layout(config, spikes_layout(config)), always_ready=True)),
                 "busy": Out(1),
             }
         )
@@ -211,13 +215,14 @@ class PixelLoader(wiring.Component):
         steps, channels = config.timesteps, config.beat_channels
         gathered = Signal(data.ArrayLayout(item_bits(config), channels))
         slot, channel = Signal(range(max(2, channels))), Signal.like(layer.pixel_channels)
-        left, address = Signal.like(layer.pixels), Signal(ADDRESS)
+        address = Signal(address_shape(config))
+        left = Signal(len(address) + 1)
         loading, final = Signal(), Signal()  # positions are left; this is the last one
 
         starting = Signal()
         # A complete beat, its chunk on top; it moves up as chunks are written.
         pending = Signal(data.ArrayLayout(steps * config.chunks, channels))
-        chunks_left, write_address = Signal(range(config.chunks + 1)), Signal(ADDRESS)
+        chunks_left, write_address = Signal(range(config.chunks + 1)), Signal.like(address)
         # Whether an item is the last of its position is found out a cycle before it comes.
         last_channel, top = Signal(), Signal.like(layer.pixel_channels)
         following = Mux(last_channel, 0, channel + 1)

@@ -6,8 +6,6 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hw.program import ADDRESS
-
 
 def block_memory(*, shape: ShapeLike, depth: int) -> Memory:
     """A memory for block RAM, to be read with `read_block`.
@@ -59,7 +57,7 @@ class SyncMemory(wiring.Component):
             raise TypeError(f"depth must be an integer of at least 2, not {depth!r}")
         self.width = width
         self.depth = depth
-        entry = data.StructLayout({"address": ADDRESS, "data": unsigned(width)})
+        entry = data.StructLayout({"address": range(depth), "data": unsigned(width)})
         super().__init__(
             {
                 "write": In(stream.Signature(entry, always_ready=True)),

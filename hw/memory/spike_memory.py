@@ -4,11 +4,10 @@ from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.beats import spikes_layout, word_layout, write_layout
+from hw.beats import address_shape, spikes_layout, word_layout, write_layout
 from hw.config import HardwareConfig
 from hw.memory.memory import block_memory, read_block
 from hw.neurons.one_hot import select, slices
-from hw.program import ADDRESS
 
 
 class SpikeMemory(wiring.Component):
@@ -19,7 +18,7 @@ class SpikeMemory(wiring.Component):
     write : In(stream of address and one beat, always ready)
     enable : In(1), address : In, read the word at this address (in words) ...
     data : Out, ... and have it one cycle later, until the next read
-    beat_enable : In(1), beat_address : In(24), read one beat, in place of a word ...
+    beat_enable : In(1), beat_address : In(address), read one beat, in place of a word ...
     beat_data : Out, ... and have it two cycles later, for one cycle
 
     Throughput: one beat written and one word or beat read a cycle. A beat can be read two cycles after it was written;
@@ -30,12 +29,12 @@ class SpikeMemory(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "write": In(stream.Signature(write_layout(spikes_layout(config)), always_ready=True)),
+                "write": In(stream.Signature(write_layout(config, spikes_layout(config)), always_ready=True)),
                 "enable": In(1),
                 "address": In(range(config.spike_depth)),
                 "data": Out(word_layout(config)["spikes"].shape),
                 "beat_enable": In(1),
-                "beat_address": In(ADDRESS),
+                "beat_address": In(address_shape(config)),
                 "beat_data": Out(spikes_layout(config)),
             }
         )

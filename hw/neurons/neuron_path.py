@@ -6,11 +6,12 @@ from amaranth.lib.wiring import In, Out
 
 from hw.attention.popcount import popcount
 from hw.beats import (
-    PASS,
-    ROUTE,
     TARGET,
+    address_shape,
     current_layout,
     currents_layout,
+    pass_shape,
+    route_fields,
     routed_layout,
     spikes_layout,
     stream_layout,
@@ -21,7 +22,7 @@ from hw.memory.memory import block_memory, read_block
 from hw.neurons.adders import add_joined
 from hw.neurons.lif import LifArray
 from hw.neurons.pipeline import hold, stages
-from hw.program import ADDRESS, Target, params_layout
+from hw.program import Target, params_layout
 
 
 def is_target(target: Value, *choices: Target) -> Value:
@@ -132,8 +133,8 @@ class NeuronPath(wiring.Component):
     Members
     -------
     i : In(stream(current_layout)), currents in units of the channel's weight scale
-    output_base : In(ADDRESS), beat at which the output map begins; constant while busy
-    last_pass : In(PASS), the pass in which ``step_mask`` counts; constant while busy
+    output_base : In(address), beat at which the output map begins; constant while busy
+    last_pass : In(pass), the pass in which ``step_mask`` counts; constant while busy
     step_mask : In(timesteps), timesteps of that pass that the model has; constant while busy
     params_address, params_data : read port of the parameter memories
     params_mixed : Out(1), the data is wanted of the memory for `Target.MIX`; beside the data
@@ -168,8 +169,8 @@ class NeuronPath(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(current_layout(config), always_ready=True)),
-                "output_base": In(ADDRESS),
-                "last_pass": In(PASS),
+                "output_base": In(address_shape(config)),
+                "last_pass": In(pass_shape(config)),
                 "step_mask": In(config.timesteps),
                 "params_address": Out(range(config.param_depth)),
                 "params_data": In(params_layout(config)),
@@ -177,13 +178,13 @@ class NeuronPath(wiring.Component):
                 "stream_address": Out(range(config.stream_depth)),
                 "stream_data": In(stream_layout(config)),
                 "stream_read": Out(1),
-                "stream_write": Out(stream.Signature(write_layout(stream_layout(config)), always_ready=True)),
+                "stream_write": Out(stream.Signature(write_layout(config, stream_layout(config)), always_ready=True)),
                 "saturations": Out(range(config.beat_channels * config.timesteps + 1)),
                 "spikes": Out(routed),
                 "mixed": Out(1),
                 "query": Out(routed),
                 "key": Out(routed),
-                "logits": Out(stream.Signature(write_layout(currents_layout(config)), always_ready=True)),
+                "logits": Out(stream.Signature(write_layout(config, currents_layout(config)), always_ready=True)),
                 "busy": Out(1),
             }
         )
@@ -207,10 +208,11 @@ class NeuronPath(wiring.Component):
             self.stream_read.eq(filled[0] & is_target(arrived.target, Target.STREAM_ADD, Target.STREAM_CLOSE)),
         ]
         # What accompanies a beat through the pipeline.
-        tag = Signal(data.StructLayout({"target": TARGET, "steps": self.config.timesteps} | ROUTE))
+        fields = route_fields(self.config)
+        tag = Signal(data.StructLayout({"target": TARGET, "steps": self.config.timesteps} | fields))
         partial = arrived.pass_number == self.last_pass
         m.d.comb += [
-            *(tag[field].eq(arrived[field]) for field in ("target", *ROUTE)),
+            *(tag[field].eq(arrived[field]) for field in ("target", *fields)),
             tag.steps.eq(self.step_mask | (~partial).replicate(self.config.timesteps)),
         ]
         read = hold(m, tag, enables[1 : self.write_latency - 2])
@@ -288,8 +290,8 @@ class NeuronPath(wiring.Component):
         spikes = Signal(spikes_layout(self.config))
         m.d.comb += [spikes[i].eq(pattern & last.steps) for i, pattern in enumerate(self._lif.o.p)]
         spikes = hold(m, spikes, enables[1:])
-        address = hold(m, (base + last.address)[: ADDRESS.width], enables[1:])
-        route = hold(m, last, enables[1:])
+        address = hold(m, (base + last.address)[: len(base)], enables[1:])
+        route, fields = hold(m, last, enables[1:]), route_fields(self.config)
         writes = is_target(last.target, Target.SPIKES, Target.STREAM_OPEN, Target.STREAM_ADD, Target.MIX)
         m.d.sync += [
             self.spikes.valid.eq(enables[1] & writes),
@@ -298,6 +300,6 @@ class NeuronPath(wiring.Component):
             self.key.valid.eq(enables[1] & (last.target == Target.KEY)),
         ]
         for port in (self.spikes, self.query, self.key):
-            m.d.comb += [port.p.data.eq(spikes), *(port.p[field].eq(route[field]) for field in ROUTE)]
+            m.d.comb += [port.p.data.eq(spikes), *(port.p[field].eq(route[field]) for field in fields)]
         m.d.comb += self.spikes.p.address.eq(address)
         return last

@@ -4,10 +4,10 @@ from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.beats import CHANNEL, PASS, current_layout, currents_layout, stream_layout
+from hw.beats import address_shape, current_layout, currents_layout, pass_shape, stream_layout
 from hw.config import HardwareConfig
 from hw.neurons.pipeline import hold, stages
-from hw.program import DESCRIPTOR, DESCRIPTOR_LAYOUT, Target
+from hw.program import DESCRIPTOR_LAYOUT, Target
 
 
 class StreamPool(wiring.Component):
@@ -54,7 +54,7 @@ class StreamPool(wiring.Component):
         m = Module()
         # A channel beat is its reads and one cycle to close it, in which the sums leave and are cleared.
         active, closing = Signal(), Signal()
-        channel, pass_number = Signal(CHANNEL), Signal(PASS)
+        channel, pass_number = Signal(address_shape(self.config)), Signal(pass_shape(self.config))
         enables, filled = stages(m, active, 2)
         m.d.comb += [
             self.stream_read.eq(active & ~closing),
@@ -67,7 +67,7 @@ class StreamPool(wiring.Component):
     def _walk(self, m, active, closing, channel, pass_number, drained):
         """Go over tokens, channel beats and passes."""
         layer, address = self.layer, self.stream_address
-        token, plane = Signal(DESCRIPTOR["tokens"]), Signal(len(address))
+        token, plane = Signal(range(self.config.stream_depth + 1)), Signal(len(address))
         following = channel + 1
         m.d.comb += closing.eq(token == layer.tokens)
         with m.If(active):
@@ -96,7 +96,7 @@ class StreamPool(wiring.Component):
         values = hold(m, self.stream_data, enables[1:])
         closed = hold(m, closing, enables)
         sums = Signal(currents_layout(self.config))
-        address = Signal(CHANNEL.width + PASS.width)
+        address = Signal.like(channel)
         with m.If(filled[-1]):
             for row, train in zip(sums, values, strict=True):
                 m.d.sync += [total.eq(total + value) for total, value in zip(row, train, strict=True)]

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -17,6 +18,8 @@ TOP = "top"
 """The module that is synthesised as a whole."""
 
 _MAPPED = re.compile(r"^mapping memory (\S+) via (\S+)$|^using FF mapping for memory (\S+)$", re.MULTILINE)
+_PLACING = re.compile(r"at iteration #(\d+), type ALL")
+_ROUTING = re.compile(r"\biter=(\d+) wires=\d+ overused=(\d+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +110,18 @@ def synthesise(rtlil: str, device: Device, *, top: str = TOP, options: str = "")
     return Netlist(path=folder / "netlist.json", **json.loads((folder / "figures.json").read_text()))
 
 
-def place_and_route(netlist: Netlist, device: Device, *, seed: int, megahertz: float) -> dict:
+def place_and_route(
+    netlist: Netlist,
+    device: Device,
+    *,
+    seed: int,
+    megahertz: float,
+    watch: Callable[[str], object] = lambda stage: None,
+) -> dict:
     """Return nextpnr's report (``fmax``, ``utilization``, ``critical_paths``) of a netlist.
 
-    ``megahertz`` is what it aims at. Raises SaformerError when the design does not fit, with nextpnr's messages.
+    ``megahertz`` is what it aims at, and ``watch`` is told how far it is. Raises SaformerError when the design does not
+    fit, with nextpnr's messages.
     """
     package = device.router
     options = [*device.options, "--freq", str(megahertz), "--seed", str(seed), "--timing-allow-fail"]
@@ -121,10 +132,19 @@ def place_and_route(netlist: Netlist, device: Device, *, seed: int, megahertz: f
         shutil.copyfile(netlist.path, folder / "netlist.json")
         (folder / PINS_FILE).write_text("".join(f'IO_LOC "{port}" {pin};\n' for port, pin in device.pins.items()))
         command = Path(sys.executable).with_name(package)
-        run_tool([command, *options, "--json", "netlist.json", "--report", "report.json"], cwd=folder)
+        files = ("--json", "netlist.json", "--report", "report.json")
+        run_tool([command, *options, *files], cwd=folder, watch=lambda line: _tell_stage(line, watch))
 
     folder = cached_folder("routed", key, work, keep=("report.json",))
     return json.loads((folder / "report.json").read_text())
+
+
+def _tell_stage(line: str, watch: Callable[[str], object]) -> None:
+    """Say how far nextpnr is when a line of its output tells."""
+    if match := _PLACING.search(line):
+        watch(f"placement {match[1]}")
+    elif match := _ROUTING.search(line):
+        watch(f"routing {match[1]}, {int(match[2]):,} wires to move")
 
 
 @lru_cache(maxsize=1)

@@ -70,27 +70,37 @@ def rename_folder(folder: Path, target: Path) -> None:
             raise
 
 
-def run_tool(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str] | None = None) -> str:
+def run_tool(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    watch: Callable[[str], object] | None = None,
+) -> str:
     """Run a tool in ``cwd`` with additional environment variables and return what it prints.
 
-    Raises SaformerError with the end of the output when the tool cannot be started or fails.
+    ``watch`` is called with every line as it comes. Raises SaformerError with the end of the output when the tool
+    cannot be started or fails.
     """
-    words = [str(word) for word in command]
+    words, lines = [str(word) for word in command], []
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     try:
-        result = subprocess.run(
-            words,
-            cwd=cwd,
-            env={**os.environ, **(env or {})},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        process = subprocess.Popen(words, cwd=cwd, env={**os.environ, **(env or {})}, **pipes)
     except OSError as error:
         raise SaformerError(f"cannot run {words[0]} ({error.strerror}): run `make install`") from error
-    if result.returncode:
-        raise SaformerError(f"{Path(words[0]).name} failed with status {result.returncode}:\n{_tail(result.stdout)}")
-    return result.stdout
+    with process:
+        try:
+            for line in process.stdout:
+                lines.append(line)
+                if watch is not None:
+                    watch(line)
+        except BaseException:
+            process.kill()
+            raise
+    output = "".join(lines)
+    if process.returncode:
+        raise SaformerError(f"{Path(words[0]).name} failed with status {process.returncode}:\n{_tail(output)}")
+    return output
 
 
 def run_yosys(commands: Sequence[str], *, cwd: Path) -> str:

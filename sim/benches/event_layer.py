@@ -113,7 +113,7 @@ class EventLayer:
             yield turn, row * self.side + y, column * self.side + x, plane
 
     def places(self, group: int) -> Iterator[dict[str, int]]:
-        """Where every position of a group belongs: the fields of `hw.beats.ROUTE` for its first beat."""
+        """Where every position of a group belongs: the fields of `hw.beats.route_fields` for its first beat."""
         channel = group * self.config.group_beats
         for number, (turn, y, x, _) in enumerate(self.walk()):
             tile, sub = divmod(number, self.passes * self.subs)
@@ -149,7 +149,7 @@ class EventLayer:
 
         ``positions`` and ``tiles`` are the currents, [passes * timesteps, outputs, rows, columns].
         """
-        offsets = {name: field.offset for name, field in current_layout(self.config)}
+        layout = dict(current_layout(self.config))
         currents = {False: self._by_beat(positions), True: self._by_beat(tiles)}
         records = []
         for target, route in self.routes():
@@ -158,9 +158,9 @@ class EventLayer:
             # Where there are two kinds of parameters, those of a group take twice its beats.
             skipped = route["channel"] - route["beat"] if self.position and self.tile else 0
             fields = {"target": target, "params": params + skipped + route["channel"]} | route
-            others = sum(int(value) << offsets[name] for name, value in fields.items())
+            others = sum(int(value) % 2 ** layout[name].width << layout[name].offset for name, value in fields.items())
             values = pack(currents[of_tile][route["address"]], self.config.current_bits)
-            records.append(others | values << offsets["currents"])
+            records.append(others | values << layout["currents"].offset)
         return records
 
     def _by_beat(self, currents: torch.Tensor) -> np.ndarray:

@@ -6,7 +6,7 @@ import cocotb
 from cocotb.handle import HierarchyObject
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from hw.beats import fill_layout
+from hw.beats import fill_layout, rows_shape
 from hw.config import WEIGHT_BITS, HardwareConfig
 from sim.streams import pack
 
@@ -26,6 +26,7 @@ class WeightFeed:
         self.stall = 0.0
         self.group_rows = 0
         self._inferences = 0
+        self._counted = 2 ** rows_shape(config).width
         self._dut, self._config, self._rng = dut, config, rng
         self.restart()
         cocotb.start_soon(self._run())
@@ -66,4 +67,4 @@ class WeightFeed:
                 self._word += valid
                 self._released += released
             self._ready = self._word // words
-            self._dut.rows_ready.value = self._ready
+            self._dut.rows_ready.value = self._ready % self._counted

@@ -101,6 +101,22 @@ def test_cache_follows_the_environment(monkeypatch):
     assert cache_dir() == Path("somewhere")
 
 
+def test_a_tool_is_watched_line_by_line(tmp_path):
+    lines = []
+    assert run_tool([sys.executable, "-c", "print('a\\nb')"], cwd=tmp_path, watch=lines.append) == "a\nb\n"
+    assert lines == ["a\n", "b\n"]
+
+
+def test_a_tool_ends_with_who_watches_it(tmp_path):
+    forever = "import time\nprint('begun', flush=True)\nwhile True: time.sleep(1)"
+
+    def interrupt(line):
+        raise KeyboardInterrupt(line)
+
+    with pytest.raises(KeyboardInterrupt, match="begun"):
+        run_tool([sys.executable, "-c", forever], cwd=tmp_path, watch=interrupt)
+
+
 def test_missing_tool_is_an_error(tmp_path):
     with pytest.raises(SaformerError, match="cannot run no-such-tool"):
         run_tool(["no-such-tool"], cwd=tmp_path)

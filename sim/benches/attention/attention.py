@@ -18,7 +18,7 @@ from sim.streams import generator, parameters, reset, start
 
 CONFIG = HardwareConfig(**parameters())
 P, T, GROUP = CONFIG.beat_channels, CONFIG.timesteps, CONFIG.group_beats
-ROUTED, WRITE = routed_layout(CONFIG), write_layout(spikes_layout(CONFIG))
+ROUTED, WRITE = routed_layout(CONFIG), write_layout(CONFIG, spikes_layout(CONFIG))
 HITS_LATENCY = 2
 BEAT = 2 * P * T + 3
 LATENCY = HITS_LATENCY + BEAT

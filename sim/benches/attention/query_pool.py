@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import cocotb
 
-from hw.beats import ROUTE, routed_layout, spikes_layout
+from hw.beats import address_shape, route_fields, routed_layout, spikes_layout
 from hw.config import HardwareConfig
-from hw.program import ADDRESS
 from sim.benches.clocked import Clocked
 from sim.streams import generator, pack, parameters, reset, start
 
@@ -15,6 +14,7 @@ CONFIG = HardwareConfig(**parameters())
 P, T, GROUP = CONFIG.beat_channels, CONFIG.timesteps, CONFIG.group_beats
 LAYOUT = routed_layout(CONFIG)
 BEAT = spikes_layout(CONFIG).size
+ADDRESS_BITS = address_shape(CONFIG).width
 LATENCY = 5
 
 
@@ -34,14 +34,14 @@ class Job:
         for plane in range(self.planes):
             for beat in range(self.beats):
                 counts = [sum(values) for values in zip(*(position[beat] for position in spikes), strict=True)]
-                address = self.base + plane * self.plane + tile + beat
+                address = (self.base + plane * self.plane + tile + beat) % 2**ADDRESS_BITS
                 bits = pack([count >> (self.planes - 1 - plane) & 1 for count in counts], 1)
-                payloads.append(address | bits << ADDRESS.width)
+                payloads.append(address | bits << ADDRESS_BITS)
         return payloads
 
 
 def random_job(rng: random.Random, positions: int, beats: int, planes: int) -> Job:
-    return Job(positions, beats, planes, rng.getrandbits(20), rng.getrandbits(20))
+    return Job(positions, beats, planes, rng.getrandbits(ADDRESS_BITS), rng.getrandbits(ADDRESS_BITS))
 
 
 class Driver:
@@ -85,9 +85,9 @@ class Driver:
         first = self.number
         for beat, values in enumerate(spikes):
             noise = {name: self.rng.getrandbits(1) for name in ("first", "last")}
-            route = {name: 0 for name in ROUTE} | noise
+            route = {name: 0 for name in route_fields(CONFIG)} | noise
             route |= {"beat": beat, "open": int(opens), "close": int(closes), "tile": tile + beat}
-            route |= {"address": self.rng.getrandbits(24), "channel": self.rng.getrandbits(12)}
+            route |= {name: self.rng.getrandbits(LAYOUT[name].width) for name in ("address", "channel")}
             data = [pack(values[channel * T : channel * T + T], 1) for channel in range(P)]
             await self.cycle(LAYOUT.const({"data": data} | route).as_bits())
         return first

@@ -5,14 +5,14 @@ import random
 import cocotb
 from cocotb.triggers import ClockCycles
 
-from hw.beats import event_layout, word_layout
+from hw.beats import event_layout, row_shape, word_layout
 from hw.config import HardwareConfig
-from hw.program import ADDRESS
 from sim.benches.probe import Probe
 from sim.streams import StreamSink, StreamSource, generator, monitor, pack, parameters, reset, start
 
 CONFIG = HardwareConfig(**parameters())
 CHANNELS, T = CONFIG.word_channels, CONFIG.timesteps
+ROWS = 2 ** row_shape(CONFIG).width
 
 
 def expected(words: list[dict]) -> list[tuple[int, int | None, bool, bool, bool]]:
@@ -21,7 +21,7 @@ def expected(words: list[dict]) -> list[tuple[int, int | None, bool, bool, bool]
     for word in words:
         firing = [(channel, pattern) for channel, pattern in enumerate(word["spikes"]) if pattern] or [(None, 0)]
         for channel, pattern in firing:
-            row = None if channel is None else (word["row"] + channel) % 2**ADDRESS.width
+            row = None if channel is None else (word["row"] + channel) % ROWS
             last = word["last"] and (channel, pattern) == firing[-1]
             events.append((pattern, row, bool(last), bool(word["tail"]), bool(word["close"])))
     return events
@@ -40,7 +40,7 @@ def random_words(rng: random.Random, count: int, density: float) -> list[dict]:
         spikes = [rng.randint(1, 2**T - 1) if rng.random() < density else 0 for _ in range(CHANNELS)]
         last = not any(spikes) or rng.random() < 0.3
         marks = {"last": last, "tail": rng.getrandbits(1), "close": rng.getrandbits(1)}
-        words.append({"spikes": spikes, "row": rng.getrandbits(24)} | marks)
+        words.append({"spikes": spikes, "row": rng.randrange(ROWS)} | marks)
     return words
 
 
@@ -81,7 +81,7 @@ async def every_channel(dut):
     """Each channel alone, with each pattern, and each pair of neighbours."""
     await start(dut)
     bench = Bench(dut)
-    rest = {"row": 2**ADDRESS.width - 2, "last": 1, "tail": 0, "close": 0}
+    rest = {"row": ROWS - 2, "last": 1, "tail": 0, "close": 0}
     words = []
     for channel in range(CHANNELS):
         for pattern in range(1, 2**T):

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import cocotb
 from cocotb.triggers import ClockCycles
 
-from hw.beats import segment_layout, spikes_layout, word_layout
+from hw.beats import row_shape, segment_layout, spikes_layout, word_layout
 from hw.config import HardwareConfig
-from hw.program import ADDRESS
 from sim.benches.probe import Probe
 from sim.benches.served import serve, toggle
 from sim.streams import StreamSink, StreamSource, generator, monitor, pack, parameters, reset, start
@@ -17,6 +16,7 @@ CONFIG = HardwareConfig(**parameters())
 BEAT, WORD_BEATS = spikes_layout(CONFIG).size, CONFIG.word_beats
 WORD = BEAT * WORD_BEATS
 BEATS = CONFIG.spike_depth * WORD_BEATS
+ROWS = 2 ** row_shape(CONFIG).width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Segment:
     close: bool = False
 
     def payload(self) -> int:
-        return segment_layout().const(vars(self)).as_bits()
+        return segment_layout(CONFIG).const(vars(self)).as_bits()
 
     def words(self) -> range:
         """Addresses of the words that the segment overlaps."""
@@ -56,7 +56,7 @@ def expected(segments: list[Segment], spikes: Spikes) -> list[tuple[int, int | N
         for address in segment.words():
             row = segment.row + (address * WORD_BEATS - segment.address) * CONFIG.beat_channels
             if found := spikes.word(address, segment):
-                position.append((found, row % 2**ADDRESS.width))
+                position.append((found, row % ROWS))
         if segment.last:
             marks = (segment.tail, segment.close)
             words += [(*word, False, *marks) for word in position[:-1]]
@@ -78,7 +78,7 @@ def random_segments(rng: random.Random, positions: int, longest: int) -> list[Se
         count = rng.randint(1, 3)
         for number in range(count):
             beats = rng.randint(1, longest)
-            row = rng.choice((rng.randrange(64), rng.getrandbits(ADDRESS.width)))
+            row = rng.randrange(ROWS)
             address = rng.randrange(BEATS - beats + 1)
             segments.append(Segment(address=address, beats=beats, row=row, last=number == count - 1, **marks))
     return segments
@@ -128,7 +128,7 @@ async def corners(dut):
     """Segments from every beat of a word to every other, the whole memory, its last beat."""
     await start(dut)
     bench = Bench(dut)
-    row = {"row": 2**ADDRESS.width - 1, "tail": True}
+    row = {"row": ROWS - 1, "tail": True}
     for density in (0, 0.3, 1):
         segments = [
             Segment(address=address, beats=beats, last=last, **row)

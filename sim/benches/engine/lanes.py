@@ -37,11 +37,11 @@ class Event:
 
 
 def random_position(rng: random.Random, events: int, *, tail: bool = False, rows: range = range(DEPTH)) -> list[Event]:
-    """Events of one position; one alone may be an empty one. Rows count on beyond the depth of the buffer."""
+    """Events of one position; one alone may be an empty one."""
     patterns = [rng.randint(1, 2**T - 1) for _ in range(events)]
     if events == 1 and rng.random() < 0.5:
         patterns = [0]
-    chosen = [rng.choice(rows) + DEPTH * rng.randrange(4) if pattern else rng.getrandbits(24) for pattern in patterns]
+    chosen = [rng.choice(rows) if pattern else rng.randrange(DEPTH) for pattern in patterns]
     numbered, close = enumerate(zip(chosen, patterns, strict=True)), rng.random() < 0.3
     return [Event(row, pattern, number == events - 1, tail, close) for number, (row, pattern) in numbered]
 
@@ -77,7 +77,7 @@ class Bench:
                     self.dut.fill__valid.value = 0
                     await RisingEdge(self.dut.clk)
                 data = pack(weights[row, word * bus : (word + 1) * bus], WEIGHT_BITS)
-                fields = {"row": row + DEPTH * self.rng.randrange(4), "word": word, "data": data}
+                fields = {"row": row, "word": word, "data": data}
                 self.dut.fill__valid.value, self.dut.fill__payload.value = 1, layout.const(fields).as_bits()
                 await RisingEdge(self.dut.clk)
         self.dut.fill__valid.value = 0
@@ -100,7 +100,7 @@ class Bench:
         found = []
         for event in events:
             if event.pattern:
-                self.totals += np.outer(self.weights[event.row % DEPTH], [event.pattern >> t & 1 for t in range(T)])
+                self.totals += np.outer(self.weights[event.row], [event.pattern >> t & 1 for t in range(T)])
             if event.last:
                 beats = self.last_beats if event.tail else BEATS
                 for beat, row in enumerate(self.totals.reshape(BEATS, -1)[:beats]):

@@ -4,14 +4,16 @@ import random
 from itertools import product
 
 import cocotb
+from amaranth import unsigned
 from cocotb.triggers import ReadOnly, RisingEdge
 
 from hw.engine.loops import SETTLE_CYCLES, STEP_CYCLES, LoopNest
-from hw.program import ADDRESS, DELTA, LAST, LEVELS, pack_fields
+from hw.program import LAST, LEVELS, pack_fields
 from sim.benches.event_layer import steps
-from sim.streams import generator, pack, reset, start
+from sim.streams import generator, pack, parameters, reset, start
 
-LAST_LAYOUT = LoopNest().signature.members["last"].shape
+ADDRESS_BITS = parameters()["address_bits"]
+LAST_LAYOUT = LoopNest(address=unsigned(ADDRESS_BITS)).signature.members["last"].shape
 
 LONG = 400
 """Most steps of a random nest."""
@@ -26,7 +28,7 @@ class Nest:
 
     def drive(self, dut) -> None:
         dut.last.value = pack_fields(LAST_LAYOUT, dict(zip(LEVELS, self.last, strict=True)))
-        dut.deltas.value = pack(steps(self.last, self.strides), DELTA.width)
+        dut.deltas.value = pack(steps(self.last, self.strides), ADDRESS_BITS)
         dut.base.value = self.base
 
     def shown(self, number: int) -> tuple[int, int, int, int]:
@@ -35,12 +37,12 @@ class Nest:
         address = self.base + sum(i * stride for i, stride in zip(index, self.strides, strict=True))
         first = pack((i == 0 for i in index), 1)
         last = pack((i == end for i, end in zip(index, self.last, strict=True)), 1)
-        return address % 2**ADDRESS.width, first, last, int(index == self.iterations[-1])
+        return address % 2**ADDRESS_BITS, first, last, int(index == self.iterations[-1])
 
 
 def random_nest(rng: random.Random) -> Nest:
     counts = [rng.choice((1, 1, 2, 3, 5)) for _ in LEVELS]
-    return Nest(counts, [rng.randint(-(2**17), 2**17) for _ in LEVELS], rng.getrandbits(ADDRESS.width))
+    return Nest(counts, [rng.randint(-(2**17), 2**17) for _ in LEVELS], rng.getrandbits(ADDRESS_BITS))
 
 
 async def run(dut, nest: Nest, count: int, *, stall: float, rng: random.Random) -> None:
@@ -81,7 +83,7 @@ async def corners(dut):
     rng = generator("corners")
     for level, width in enumerate(LAST.values()):
         counts = [2**width if number == level else 1 for number in range(len(LEVELS))]
-        await run(dut, Nest(counts, [2**11] * len(LEVELS), 2**24 - 1), 2**width + 1, stall=0, rng=rng)
+        await run(dut, Nest(counts, [2**11] * len(LEVELS), 2**ADDRESS_BITS - 1), 2**width + 1, stall=0, rng=rng)
     await run(dut, Nest([1] * len(LEVELS), [1] * len(LEVELS), 5), 3, stall=0, rng=rng)
 
 

@@ -6,12 +6,13 @@ import cocotb
 
 from hw.config import HardwareConfig
 from hw.engine.loops import STEP_CYCLES
-from hw.engine.place import PLACE
+from hw.engine.place import position_layout
 from sim.benches.clocked import Clocked
 from sim.benches.event_layer import EventLayer
 from sim.streams import generator, parameters, reset, start
 
 CONFIG = HardwareConfig(**parameters())
+PLACE = position_layout(CONFIG)
 
 
 def expected(layer: EventLayer) -> list[dict[str, int]]:
@@ -21,7 +22,7 @@ def expected(layer: EventLayer) -> list[dict[str, int]]:
         places += [place | {"group_end": 0, "end": 0} for place in layer.places(group)]
         places[-1]["group_end"] = 1
     places[-1]["end"] = 1
-    return [{name: place[name] for name in PLACE.members} for place in places]
+    return [{name: place[name] % 2**field.width for name, field in PLACE} for place in places]
 
 
 def random_layer(rng: random.Random) -> EventLayer:

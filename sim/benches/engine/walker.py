@@ -5,24 +5,25 @@ import random
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from hw.beats import segment_layout
+from hw.beats import address_shape, row_shape, rows_shape, segment_layout
 from hw.config import HardwareConfig
-from hw.program import ADDRESS
 from sim.benches.event_layer import EventLayer
 from sim.benches.probe import Probe
 from sim.streams import StreamSink, generator, monitor, parameters, reset, start
 
 CONFIG = HardwareConfig(**parameters())
-ALL_ROWS = 2**ADDRESS.width - 1
+ADDRESSES, ROWS, COUNTED_ROWS = (2 ** shape(CONFIG).width for shape in (address_shape, row_shape, rows_shape))
 
 
 def expected(layer: EventLayer) -> list[tuple[list[tuple[int, int]], bool, bool]]:
     """The input beats of every position, (address, weight row), whether its group is the last, and whether it is the
     last of its tile."""
-    mask = 2**ADDRESS.width - 1
     return [
         (
-            [(address & mask, row + group * layer.group_rows & mask) for address, row in layer.input_beats(*place)],
+            [
+                (address % ADDRESSES, (row + group * layer.group_rows) % ROWS)
+                for address, row in layer.input_beats(*place)
+            ],
             group == layer.groups - 1,
             bool(route["close"]),
         )
@@ -44,11 +45,10 @@ def window_rows(layer: EventLayer) -> list[int]:
 def observed(payloads: list[int]) -> list[tuple[list[tuple[int, int]], bool, bool]]:
     """Segments as `expected` has them; the last one must close a position."""
     positions, beats = [], []
-    mask = 2**ADDRESS.width - 1
     for payload in payloads:
-        segment = segment_layout().from_bits(payload)
+        segment = segment_layout(CONFIG).from_bits(payload)
         for beat in range(segment.beats):
-            beats.append((segment.address + beat & mask, segment.row + beat * CONFIG.beat_channels & mask))
+            beats.append(((segment.address + beat) % ADDRESSES, (segment.row + beat * CONFIG.beat_channels) % ROWS))
         if segment.last:
             positions.append((beats, bool(segment.tail), bool(segment.close)))
             beats = []
@@ -69,35 +69,43 @@ def random_layer(rng: random.Random) -> EventLayer:
         planes=rng.choice((1, 1, 2)),
         passes=rng.randint(1, CONFIG.passes),
         shared=rng.random() < 0.2,
-        input_base=rng.getrandbits(ADDRESS.width),
-        weight_base=rng.randrange(2 ** (ADDRESS.width - 1)),
+        input_base=rng.randrange(ADDRESSES),
+        weight_base=rng.randrange(2 * COUNTED_ROWS),
     )
 
 
 class Rows:
-    """Being the weights that arrive: as many rows as ``ready`` says, or one more in every cycle of ``each``."""
+    """Being the weights that arrive: those of the layer are there, or where it is ``late`` come beat by beat."""
 
     def __init__(self, dut, rng: random.Random):
         self._dut, self._rng = dut, rng
-        self.ready, self.stall = ALL_ROWS, 0.0
+        self.ready = self._all = 0
+        self.late, self.stall = False, 0.0
         cocotb.start_soon(self._run())
+
+    def begin(self, layer: EventLayer) -> None:
+        """Be the rows of this layer."""
+        self._all = layer.weight_base + layer.groups * layer.group_rows
+        self.ready = layer.weight_base if self.late else self._all
 
     async def _run(self) -> None:
         while True:
-            if self.ready < ALL_ROWS and self._rng.random() >= self.stall:
+            if self.ready < self._all and self._rng.random() >= self.stall:
                 self.ready += CONFIG.beat_channels
-            self._dut.rows_ready.value = self.ready
+            self._dut.rows_ready.value = self.ready % COUNTED_ROWS
             await RisingEdge(self._dut.clk)
 
 
-async def gate(dut) -> None:
+async def gate(dut, rows: Rows) -> None:
     """Fail when a segment is offered before its rows are there, or one waits and ``waiting`` does not say so."""
     while True:
         await ReadOnly()
         if dut.segments__valid.value:
-            segment = segment_layout().from_bits(int(dut.segments__payload.value))
-            assert segment.row + segment.beats * CONFIG.beat_channels <= int(dut.rows_ready.value)
+            segment = segment_layout(CONFIG).from_bits(int(dut.segments__payload.value))
             assert not dut.waiting.value
+            if rows.late:
+                ahead = int(dut.rows_ready.value) - (segment.row + segment.beats * CONFIG.beat_channels)
+                assert ahead % ROWS < ROWS // 2
         await RisingEdge(dut.clk)
 
 
@@ -106,20 +114,21 @@ async def prepare(dut) -> tuple[StreamSink, Rows]:
     rows = Rows(dut, generator("rows"))
     await start(dut)
     monitor(dut, ["segments"])
-    cocotb.start_soon(gate(dut))
+    cocotb.start_soon(gate(dut, rows))
     return StreamSink(dut, "segments"), rows
 
 
-async def begin(dut, layer: EventLayer) -> None:
+async def begin(dut, rows: Rows, layer: EventLayer) -> None:
     """Start a layer; returns after the cycle of the start."""
+    rows.begin(layer)
     dut.layer.value, dut.start.value = layer.descriptor(), 1
     await RisingEdge(dut.clk)
     dut.start.value = 0
 
 
-async def check(dut, sink: StreamSink, layer: EventLayer) -> None:
+async def check(dut, sink: StreamSink, rows: Rows, layer: EventLayer) -> None:
     probe = Probe(dut, ["begun"])
-    await begin(dut, layer)
+    await begin(dut, rows, layer)
     assert observed(await sink.get(segment_count(layer))) == expected(layer), layer
     probe.stop()
     assert len(probe.when("begun")) == len(window_rows(layer))
@@ -128,12 +137,12 @@ async def check(dut, sink: StreamSink, layer: EventLayer) -> None:
 @cocotb.test(timeout_time=4, timeout_unit="ms")
 async def random_layers(dut):
     """Layers of all shapes, each started right after the last segment of the one before."""
-    sink, _ = await prepare(dut)
+    sink, rows = await prepare(dut)
     rng = generator("layers")
     for stall in (0.0, 0.5):
         sink.stall = stall
         for _ in range(25):
-            await check(dut, sink, random_layer(rng))
+            await check(dut, sink, rows, random_layer(rng))
     for _ in range(10):
         await RisingEdge(dut.clk)
     assert not sink.items
@@ -144,24 +153,23 @@ async def late_rows_and_holds(dut):
     """No segment comes before its rows, no position of the first group while it is held; then everything goes on."""
     sink, rows = await prepare(dut)
     rng = generator("late")
-    waited = 0
+    waited, rows.late = 0, True
     for stall in (0.0, 0.7, 0.95):
         rows.stall = stall
         for _ in range(8):
             layer = random_layer(rng)
-            rows.ready = layer.weight_base
             probe = Probe(dut, ["waiting", "segments__valid"])
-            await check(dut, sink, layer)
+            await check(dut, sink, rows, layer)
             probe.stop()
             waited += len(probe.when("waiting"))
             assert not any(cycle.waiting and cycle.segments__valid for cycle in probe.cycles)
     assert waited
-    rows.ready = ALL_ROWS
+    rows.late = False
     for _ in range(10):
         layer = random_layer(rng)
         dut.hold.value = 1
         probe = Probe(dut, ["begun", "segments__valid"])
-        await begin(dut, layer)
+        await begin(dut, rows, layer)
         for _ in range(20):
             await RisingEdge(dut.clk)
         probe.stop()
@@ -173,29 +181,30 @@ async def late_rows_and_holds(dut):
 @cocotb.test(timeout_time=4, timeout_unit="ms")
 async def corners(dut):
     """Maps of one row, one column, one position, and the widest pixels, with a 3x3 window."""
-    sink, _ = await prepare(dut)
+    sink, rows = await prepare(dut)
     sizes = {"config": CONFIG, "outputs": CONFIG.lanes + 1, "kernel": 3}
     for height, width in ((1, 1), (1, 2), (2, 1), (1, 5), (5, 1), (2, 2)):
-        await check(dut, sink, EventLayer(height=height, width=width, channels=5, **sizes))
-    await check(dut, sink, EventLayer(height=3, width=3, channels=4095 * CONFIG.beat_channels, **sizes))
+        await check(dut, sink, rows, EventLayer(height=height, width=width, channels=5, **sizes))
+    channels = CONFIG.weight_depth // 9 // CONFIG.beat_channels * CONFIG.beat_channels
+    await check(dut, sink, rows, EventLayer(height=3, width=3, channels=channels, **sizes))
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
 async def timing(dut):
     """Seven cycles to the first segment; then one in two cycles, four a position; one more where no row is above."""
-    sink, _ = await prepare(dut)
+    sink, rows = await prepare(dut)
     rng = generator("timing")
     for _ in range(20):
         layer = random_layer(rng)
         probe = Probe(dut, ["start", "segments__valid"])
-        await check(dut, sink, layer)
+        await check(dut, sink, rows, layer)
         probe.stop()
         begun, expected_cycles = probe.when("start")[0] + 5, []
-        for (_, y, _, _), rows in list(zip(layer.walk(), window_rows(layer), strict=True)) * layer.groups:
+        for (_, y, _, _), count in list(zip(layer.walk(), window_rows(layer), strict=True)) * layer.groups:
             cycle = begun + 2 + int(layer.kernel == 3 and y == 0)
             if expected_cycles:
                 cycle = max(cycle, expected_cycles[-1] + 2)
-            expected_cycles += [cycle + 2 * number for number in range(rows)]
+            expected_cycles += [cycle + 2 * number for number in range(count)]
             # The next position begins when the last segment of this one is on its way.
             begun = max(begun + 4, expected_cycles[-1])
         assert probe.when("segments__valid") == expected_cycles, layer
@@ -204,13 +213,13 @@ async def timing(dut):
 @cocotb.test(timeout_time=2, timeout_unit="ms")
 async def reset_in_the_middle(dut):
     """A reset forgets the layer; the next one is complete."""
-    sink, _ = await prepare(dut)
+    sink, rows = await prepare(dut)
     sink.stall = 0.3
     rng = generator("reset")
     for cycles in range(1, 24):
-        await begin(dut, random_layer(rng))
+        await begin(dut, rows, random_layer(rng))
         for _ in range(cycles):
             await RisingEdge(dut.clk)
         await reset(dut, 1)
         sink.items.clear()
-        await check(dut, sink, random_layer(rng))
+        await check(dut, sink, rows, random_layer(rng))

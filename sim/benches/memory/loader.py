@@ -5,7 +5,7 @@ import random
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from hw.beats import fill_layout
+from hw.beats import address_shape, fill_layout, params_count_shape, rows_shape
 from hw.config import HardwareConfig
 from hw.memory.loader import entry_layout
 from hw.program import COUNT_BITS, DESCRIPTOR_LAYOUT, Memory, entry_words, memory_shapes
@@ -14,8 +14,10 @@ from sim.streams import StreamSource, generator, pack, parameters, reset, start
 
 CONFIG = HardwareConfig(**parameters())
 P, T, CHUNKS = CONFIG.beat_channels, CONFIG.timesteps, CONFIG.chunks
-ADDRESS_BITS = 24
-WIDTHS = {memory: width for memory, (width, _) in memory_shapes(CONFIG).items()}
+ADDRESS_BITS = address_shape(CONFIG).width
+SHAPES = memory_shapes(CONFIG)
+WIDTHS = {memory: width for memory, (width, _) in SHAPES.items()}
+COUNTED_PARAMS, COUNTED_ROWS = (2 ** shape(CONFIG).width for shape in (params_count_shape, rows_shape))
 ENTRIES = [memory for memory in Memory if memory is not Memory.WEIGHTS]
 BUS = 8 * CONFIG.bus_bytes
 IMAGE_PORTS = [f"image__{name}" for name in ("start", "busy", "write__valid", "write__payload", "pixels__valid")]
@@ -80,15 +82,15 @@ class Memories:
 
     def _add(self, memory: Memory, address: int, value: int) -> None:
         number = sum(1 for other, _, _ in self.writes if other is memory)
-        assert address == number
+        assert address == number % SHAPES[memory][1]
         self.writes.append((memory, number, value))
         self.cycles.append(self._cycle)
         if memory in self.inside:
             self.inside[memory] += 1
-            assert self.inside[memory] <= memory_shapes(CONFIG)[memory][1], memory
+            assert self.inside[memory] <= SHAPES[memory][1], memory
 
     async def _watch(self) -> None:
-        layouts = {memory: entry_layout(WIDTHS[memory]) for memory in ENTRIES}
+        layouts = {memory: entry_layout(*SHAPES[memory]) for memory in ENTRIES}
         while True:
             await ReadOnly()
             for memory in ENTRIES:
@@ -105,7 +107,7 @@ class Memories:
                     self._row = []
             rows = sum(1 for memory, _, _ in self.writes if memory is Memory.WEIGHTS)
             # A row counts in the cycle of its last word here, or of the next.
-            assert int(self.dut.program__rows_ready.value) in (rows, rows - 1)
+            assert int(self.dut.program__rows_ready.value) in (rows % COUNTED_ROWS, (rows - 1) % COUNTED_ROWS)
             await RisingEdge(self.dut.clk)
             self._cycle += 1
 
@@ -152,8 +154,8 @@ async def check_program(dut, source: StreamSource, memories: Memories, sections:
     ]
     assert by_memory[: len(Memory)] == by_memory[len(Memory) :]
     assert dut.program__described.value
-    assert int(dut.program__params_ready.value) == len(by_memory[Memory.PARAMS])
-    assert int(dut.program__rows_ready.value) == len(by_memory[Memory.WEIGHTS])
+    assert int(dut.program__params_ready.value) == len(by_memory[Memory.PARAMS]) % COUNTED_PARAMS
+    assert int(dut.program__rows_ready.value) == len(by_memory[Memory.WEIGHTS]) % COUNTED_ROWS
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
@@ -261,7 +263,8 @@ def image_writes(pixels: list[list[int]], layer: dict[str, int]) -> tuple[list[l
             patterns = [planes(item, layer) for item in beat]
             payloads.append(
                 [
-                    address + chunk * layer["plane_beats"] | pack([p[chunk] for p in patterns], T) << ADDRESS_BITS
+                    (address + chunk * layer["plane_beats"]) % 2**ADDRESS_BITS
+                    | pack([p[chunk] for p in patterns], T) << ADDRESS_BITS
                     for chunk in range(len(patterns[0]))
                 ]
             )

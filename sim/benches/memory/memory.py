@@ -6,7 +6,7 @@ from sim.benches.clocked import Clocked
 from sim.streams import generator, pack, parameters, reset, start
 
 WIDTH, DEPTH = (parameters()[name] for name in ("width", "depth"))
-ADDRESS_BITS = 24
+ADDRESS_BITS = (DEPTH - 1).bit_length()
 
 
 def entry(address: int, value: int) -> int:

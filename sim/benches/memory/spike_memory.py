@@ -5,9 +5,8 @@ from collections import deque
 
 import cocotb
 
-from hw.beats import spikes_layout
+from hw.beats import address_shape, spikes_layout
 from hw.config import HardwareConfig
-from hw.program import ADDRESS
 from sim.benches.clocked import Clocked
 from sim.streams import generator, pack, parameters, reset, start
 
@@ -42,7 +41,7 @@ class Model:
         address, payload = write or (self.rng.randrange(BEATS), self.rng.getrandbits(BEAT))
         seen = await self.design.cycle(
             write__valid=write is not None,
-            write__payload=address | payload << ADDRESS.width,
+            write__payload=address | payload << address_shape(CONFIG).width,
             enable=word is not None,
             address=self.rng.randrange(CONFIG.spike_depth) if word is None else word,
             beat_enable=beat is not None,

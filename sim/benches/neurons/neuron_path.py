@@ -10,7 +10,7 @@ from amaranth import Shape
 
 from golden.config import Reset
 from golden.integer import lif_step, write_stream
-from hw.beats import ROUTE
+from hw.beats import address_shape, params_shape, route_fields
 from hw.config import STREAM_BITS, HardwareConfig
 from hw.program import Target
 from sim.benches.neurons.pipeline import Recorder, play, serve_memory, with_gaps
@@ -32,7 +32,8 @@ PORTS = {
     Target.QUERY: "query",
     Target.KEY: "key",
 }
-WIDTHS = {name: Shape.cast(shape).width for name, shape in ROUTE.items()}
+ADDRESS_BITS = address_shape(CONFIG).width
+WIDTHS = {name: Shape.cast(shape).width for name, shape in route_fields(CONFIG).items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,12 @@ class Beat:
     def payload(self) -> int:
         """The beat as the input stream carries it."""
         currents = (self.x - torch.tensor(self.bias)).T.flatten().tolist()
-        return join((pack(currents, C), P * T * C), (self.target, 4), (self.params, 16), *routed(self.route))
+        return join(
+            (pack(currents, C), P * T * C),
+            (self.target, 4),
+            (self.params, params_shape(CONFIG).width),
+            *routed(self.route),
+        )
 
     def parameters(self) -> int:
         """Its beat of parameter memory."""
@@ -180,7 +186,7 @@ def random_beats(rng: random.Random, world: World, count: int) -> list[Beat]:
     for index, params in enumerate(rng.sample(range(CONFIG.param_depth), count)):
         target = rng.choice(list(Target))
         address = places(rng, CONFIG.stream_depth, WRITE_LATENCY, index)
-        route = {"address": address if target in STREAM_TARGETS else rng.getrandbits(24)}
+        route = {"address": address if target in STREAM_TARGETS else rng.getrandbits(ADDRESS_BITS)}
         route["state"] = places(rng, CONFIG.state_depth, SPACING, index)
         beat = replace(random_beat(rng, world, target, **route), params=params)
         world.step(beat)
@@ -202,7 +208,7 @@ class Memories:
         value = self.stream.get(address, 0)
         if self.dut.stream_write__valid.value:
             written = int(self.dut.stream_write__payload.value)
-            self.stream[written & 2**24 - 1] = written >> 24
+            self.stream[written & 2**ADDRESS_BITS - 1] = written >> ADDRESS_BITS
         return value
 
 
@@ -213,7 +219,7 @@ def expect(beats: dict[int, Beat], settings: dict[str, int]) -> tuple[dict[str, 
     for cycle, beat in beats.items():
         mask = settings["step_mask"] if beat.route["pass_number"] == settings["last_pass"] else 2**T - 1
         steps = torch.tensor([mask >> step & 1 for step in range(T)], dtype=torch.uint8)
-        address = (beat.route["address"], 24)
+        address = (beat.route["address"], ADDRESS_BITS)
         if beat.target in STREAM_TARGETS:
             new, clamped = beat.new_stream()
             ports["stream_write"][cycle + WRITE_LATENCY] = join(address, (flat(new, 16), P * T * 16))
@@ -231,7 +237,7 @@ def expect(beats: dict[int, Beat], settings: dict[str, int]) -> tuple[dict[str, 
 async def check(dut, beats: list[Beat], memories: Memories, *, stall: float, **settings: int):
     """Send beats, and compare all that leaves, and what was stored, with the integer model."""
     rng = generator(f"gaps {stall}")
-    defaults = {"output_base": rng.getrandbits(24), "step_mask": 2**T - 1, "last_pass": CONFIG.passes - 1}
+    defaults = {"output_base": rng.getrandbits(ADDRESS_BITS), "step_mask": 2**T - 1, "last_pass": CONFIG.passes - 1}
     settings = defaults | settings
     for name, value in settings.items():
         getattr(dut, name).value = value

@@ -1,5 +1,7 @@
 """Synthesis and routing: what is counted, what is cached, what is said of a failure."""
 
+import re
+
 import pytest
 
 from golden.errors import SaformerError
@@ -78,7 +80,10 @@ def test_memories_in_the_wrong_place_are_named():
 
 def test_a_design_is_routed_once(monkeypatch):
     netlist = synthesise(to_rtlil(Pair()), ECP5)
-    report = place_and_route(netlist, ECP5, seed=1, megahertz=50)
+    stages = []
+    report = place_and_route(netlist, ECP5, seed=1, megahertz=50, watch=stages.append)
+    assert stages[0] == "placement 1"
+    assert re.fullmatch(r"routing \d+, 0 wires to move", stages[-1])
     rate = clock([report, {"fmax": {"clk": {"achieved": 7.0}}}, {"fmax": {"clk": {"achieved": 9.0}}}])
     assert rate == {"median": 9.0, "worst": 7.0, "best": report["fmax"]["clk"]["achieved"]}
     path = critical_path(report)
