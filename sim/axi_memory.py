@@ -49,9 +49,9 @@ class AxiMemory(AxiRamRead):
         if latency:
             cocotb.start_soon(self._watch())
         if stall:
-            self.ar_channel.set_pause_generator(_pauses(1.0, stall, rng))
+            self.ar_channel.set_pause_generator(pauses(1.0, stall, rng))
         if stall or bandwidth < 1:
-            self.r_channel.set_pause_generator(_pauses(bandwidth, stall, rng))
+            self.r_channel.set_pause_generator(pauses(bandwidth, stall, rng))
 
     async def _watch(self) -> None:
         """Note when the first word of every burst may leave."""
@@ -74,7 +74,7 @@ class AxiMemory(AxiRamRead):
         return await super()._read(address, length)
 
 
-def _pauses(bandwidth: float, stall: float, rng: random.Random | None) -> Iterator[bool]:
+def pauses(bandwidth: float, stall: float, rng: random.Random | None) -> Iterator[bool]:
     """Yield for every cycle whether a channel pauses: as often as the bandwidth demands, and at random."""
     saved = 0.0
     while True:

@@ -5,6 +5,8 @@ from amaranth.hdl import Const, Value
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 
+from hw.synth.foreign import foreign_rtlil
+
 
 def member_signals(component: wiring.Component) -> dict[str, tuple[wiring.Member, Value]]:
     """Return the members of a component's signature that are signals, flattened, by port name.
@@ -23,7 +25,9 @@ def member_signals(component: wiring.Component) -> dict[str, tuple[wiring.Member
 def to_rtlil(component: wiring.Component, *, without: tuple[str, ...] = ()) -> str:
     """Return the RTLIL of a component as module ``top``: the same text for the same design, on every machine.
 
-    Ports whose names begin with one of ``without`` are left out; what only they show disappears in synthesis.
+    Ports whose names begin with one of ``without`` are left out; what only they show disappears in synthesis. The
+    modules in the component's ``foreign``, if it has such an attribute, stand beside its own
+    (`hw.synth.foreign.ForeignModule`).
     """
     # Amaranth collects these ports itself only for a component without constant members.
     ports = {
@@ -31,4 +35,5 @@ def to_rtlil(component: wiring.Component, *, without: tuple[str, ...] = ()) -> s
         for name, (member, value) in member_signals(component).items()
         if not name.startswith(without)
     }
-    return rtlil.convert(component, name="top", ports=ports, emit_src=False)
+    text = rtlil.convert(component, name="top", ports=ports, emit_src=False)
+    return text + "".join(foreign_rtlil(module) for module in getattr(component, "foreign", ()))
