@@ -7,7 +7,7 @@ from pathlib import Path
 import firmware
 from hw.synth.tools import run_tool
 
-SOURCES = ("start.S", "main.c")
+SOURCES = ("start.S", "main.c", "board.c", "crc.c", "device.c", "frame.c")
 
 TARGET = ("-target", "riscv32-freestanding-none", "-mcpu=generic_rv32", "-ffreestanding")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from amaranth import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -10,9 +11,16 @@ from hw.config import HardwareConfig
 from hw.soc.ram import ProgramMemory
 from hw.soc.soc import Soc
 from hw.soc.uart import Receiver, Sender
+from sim.native import NativeModel
 
-DIVISOR = 16
-"""Cycles of a bit on the line: as fast as the firmware can listen."""
+DIVISOR = 8
+"""Cycles of a bit on the line: a frame arrives faster than the firmware reads it, but not more than one at a time."""
+
+CHUNK = 2000
+"""Cycles between two looks at what the board has sent."""
+
+CYCLES_PER_SECOND = 1_000_000
+"""What a second of patience is worth."""
 
 
 class SimulatedBoard(wiring.Component):
@@ -62,3 +70,39 @@ class SimulatedBoard(wiring.Component):
             self.trap.eq(soc.trap),
         ]
         return m
+
+
+class BoardLine:
+    """The line to a board that is simulated, as `firmware.link.Line`: time is counted in its clock cycles.
+
+    Parameters
+    ----------
+    model : `SimulatedBoard` under simulation
+    """
+
+    def __init__(self, model: NativeModel):
+        self._model = model
+
+    def send(self, content: bytes) -> None:
+        """Send bytes, which the board gets as fast as the line is."""
+        self._model.send("to_board", np.frombuffer(content, np.uint8))
+
+    def receive(self, seconds: float) -> bytes:
+        """Run the board until it has sent something, or the time is over; return what it has sent."""
+        for _ in range(max(1, round(seconds * CYCLES_PER_SECOND / CHUNK))):
+            self._model.step(CHUNK)
+            if len(found := self._model.records("from_board")):
+                self._model.clear()
+                return bytes(found.values().tolist())
+        return b""
+
+    def clock(self) -> float:
+        """Return the board's time."""
+        return self._model.cycle / CYCLES_PER_SECOND
+
+    def restart(self) -> None:
+        """Hold the line at 0 until the board has reset itself, and what it was sending is over."""
+        self._model.set("broken", 1)
+        self._model.step(2 * Receiver.break_bits * DIVISOR)
+        self._model.set("broken", 0)
+        self._model.clear()

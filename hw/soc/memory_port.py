@@ -34,6 +34,7 @@ class MemoryPort(wiring.Component):
     -------
     core : In(`hw.soc.bus.bus_signature`), words of the memory
     accelerator : In(`hw.memory.axi.read_signature`), which takes every word at once
+    forget : In(1), the accelerator is being reset: it gets no word that it had asked for before
     memory : Out(`hw.memory.axi.memory_signature`)
 
     **Latency**: a cycle more than the memory's. **Throughput**: the accelerator's is that of the memory; the core waits
@@ -46,6 +47,7 @@ class MemoryPort(wiring.Component):
             {
                 "core": In(bus_signature(address_bits)),
                 "accelerator": In(read_signature(config)),
+                "forget": In(1),
                 "memory": Out(memory_signature(config)),
             }
         )
@@ -62,38 +64,53 @@ class MemoryPort(wiring.Component):
             memory.arsize.eq(size),
             memory.awsize.eq(size),
         ]
-        self._addresses(m, address, wanted, sent)
-        self._data(m, lane)
+        dropping = self._forget(m)
+        self._addresses(m, address, wanted, sent, dropping)
+        self._data(m, lane, dropping)
         self._write(m, address, lane)
         with m.If(core.ready):
             m.d.sync += sent.eq(0)
         return m
 
-    def _addresses(self, m, address, wanted, sent):
+    def _forget(self, m):
+        """Count the bursts of the accelerator; return whether they are dropped, and no new ones taken."""
+        memory, accelerator = self.memory, self.accelerator
+        bursts, dropping = Signal(range(2 * self._config.outstanding * self._config.burst_words + 2)), Signal()
+        asked = accelerator.arvalid & accelerator.arready
+        ended = memory.rvalid & memory.rlast & (memory.rid != CORE)
+        m.d.sync += bursts.eq(bursts + asked - ended)
+        with m.If(self.forget):
+            m.d.sync += dropping.eq(1)
+        with m.Elif(bursts == 0):
+            m.d.sync += dropping.eq(0)
+        return dropping
+
+    def _addresses(self, m, address, wanted, sent, dropping):
         """Send the address of whose turn it is; one that is offered stays until it is taken."""
         memory, accelerator = self.memory, self.accelerator
-        turn = Signal()  # the core's
+        turn, asking = Signal(), Signal()  # turn: the core's
         m.d.comb += [
-            memory.arvalid.eq(turn | accelerator.arvalid),
+            asking.eq(accelerator.arvalid & ~dropping),
+            memory.arvalid.eq(turn | asking),
             memory.araddr.eq(Mux(turn, address, accelerator.araddr)),
             memory.arlen.eq(Mux(turn, 0, accelerator.arlen)),
             memory.arburst.eq(INCR),
             memory.arid.eq(turn),
-            accelerator.arready.eq(memory.arready & ~turn),
+            accelerator.arready.eq(memory.arready & ~turn & ~dropping),
         ]
         with m.If(turn):
             m.d.sync += [turn.eq(~memory.arready), sent.eq(memory.arready)]
-        with m.Elif(memory.arready | ~accelerator.arvalid):
+        with m.Elif(memory.arready | ~asking):
             m.d.sync += turn.eq(wanted)
 
-    def _data(self, m, lane):
+    def _data(self, m, lane, dropping):
         """Give every word to who has asked."""
         memory, accelerator, core = self.memory, self.accelerator, self.core
         own = memory.rid == CORE
         words = [memory.rdata[start : start + WORD_BITS] for start in range(0, len(memory.rdata), WORD_BITS)]
         m.d.comb += [
             memory.rready.eq(1),
-            accelerator.rvalid.eq(memory.rvalid & ~own),
+            accelerator.rvalid.eq(memory.rvalid & ~own & ~dropping),
             *(getattr(accelerator, name).eq(getattr(memory, name)) for name in ("rdata", "rresp", "rlast")),
         ]
         m.d.sync += [

@@ -16,6 +16,7 @@ from hw.memory.axi import memory_signature
 from hw.soc.bank import RegisterBank
 from hw.soc.bus import BusDecoder
 from hw.soc.cpu import PICORV32, Core
+from hw.soc.guard import MemoryGuard
 from hw.soc.memory_port import MemoryPort
 from hw.soc.ram import BusMemory
 from hw.soc.registers import REGISTERS
@@ -29,8 +30,8 @@ SELECT_BITS = 4
 TARGETS = {"firmware": 0x0, "registers": 0x1, "program": 0x4}
 """What the highest bits of an address of the core say."""
 
-ITEMS, BYTES = 64, 64
-"""Depth of the queues of input items and of received bytes."""
+ITEMS, BYTES = 64, 512
+"""Depth of the queues of input items and of received bytes: two frames, because the host waits for its answers."""
 
 
 def build_hash(config: HardwareConfig) -> int:
@@ -47,7 +48,7 @@ class Soc(wiring.Component):
         serial line -- Receiver, Sender --+
         Core -- BusDecoder --+-- RegisterBank -- Accelerator
                              +-- BusMemory        |
-                             +-- MemoryPort ------+---- program memory
+                             +-- MemoryPort ------+-- MemoryGuard -- program memory
 
     A break on the line (16 bits of 0) resets the core, the accelerator and all queues: the host gets hold of the board
     whatever state it is in. A break of twice that length also outlasts the byte that was being sent. Program memory
@@ -86,15 +87,22 @@ class Soc(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.receiver = receiver = Receiver(divisor=self._divisor)
+        m.submodules.guard = guard = MemoryGuard(config=self.config)
         inside = Module()
-        pause = Signal()
+        pause, held = Signal(), Signal()
         m.d.sync += pause.eq(receiver.pause)
-        m.d.comb += receiver.line.eq(self.receive)
-        self._inside(inside, receiver, pause)
-        m.submodules.inside = ResetInserter(pause)(inside)
+        connect(m, guard.outer, flipped(self.memory))
+        m.d.comb += [
+            receiver.line.eq(self.receive),
+            guard.forget.eq(pause),
+            # Until the memory has answered all that was asked before.
+            held.eq(pause | guard.closed),
+        ]
+        self._inside(inside, receiver, guard, held)
+        m.submodules.inside = ResetInserter(held)(inside)
         return m
 
-    def _inside(self, m, receiver, pause):
+    def _inside(self, m, receiver, guard, held):
         """Everything that a break resets."""
         m.submodules.core = core = Core()
         m.submodules.decoder = decoder = BusDecoder(targets=TARGETS, select_bits=SELECT_BITS)
@@ -107,8 +115,8 @@ class Soc(wiring.Component):
             m.d.comb += [part.address.eq(target.address), target.ready.eq(part.ready), target.answer.eq(part.answer)]
             m.d.comb += [getattr(part, name).eq(getattr(target, name)) for name in ("valid", "mask", "data")]
         connect(m, decoder.program, port.core)
-        connect(m, port.memory, flipped(self.memory))
-        m.d.comb += [core.reset.eq(pause), self.trap.eq(core.trap)]
+        connect(m, port.memory, guard.inner)
+        m.d.comb += [core.reset.eq(held), self.trap.eq(core.trap)]
         self._describe(m, bank)
         self._serial(m, bank, receiver)
         self._accelerate(m, bank, port)
@@ -170,6 +178,7 @@ class Soc(wiring.Component):
             accelerator.start.eq(bank.control_start),
             accelerator.base.eq(bank.program_address),
             accelerator.words.eq(bank.program_words_words),
+            port.forget.eq(bank.control_reset),
             bank.status_busy.eq(accelerator.busy | bank.control_start),
             bank.status_error.eq(accelerator.error),
             bank.status_item_room.eq(items.w_level < ITEMS - 2),

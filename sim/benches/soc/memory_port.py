@@ -19,13 +19,14 @@ class Bench:
     def __init__(self, dut):
         self.dut, self.rng = dut, generator("requests")
         self.ram = AxiRam(AxiBus.from_prefix(dut, "memory_"), dut.clk, dut.rst, size=SIZE)
-        self.accelerator = AxiMasterRead(AxiReadBus.from_prefix(dut, "accelerator_"), dut.clk, dut.rst)
+        self.accelerator = AxiMasterRead(AxiReadBus.from_prefix(dut, "accelerator_"), dut.clk, dut.forget)
         for part in (self.ram.read_if, self.ram.write_if, self.accelerator):
             part.log.setLevel("WARNING")
         self.core = BusMaster(dut, generator("core"), "core__")
         self.content = bytearray(self.rng.randbytes(SIZE))
         self.ram.write(0, bytes(self.content))
         self.bursts = 0
+        dut.forget.value = 0
 
     def stall(self, chance: float) -> None:
         """Let the memory wait in some of the cycles."""
@@ -100,3 +101,24 @@ async def reset_in_the_middle(dut):
             await reset(dut, 2)
             await bench.requests(3)
             await bench.stream(1)
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def accelerators_are_forgotten(dut):
+    """An accelerator that is reset, in any cycle, gets its own words afterwards; the core notices nothing."""
+    bench = Bench(dut)
+    await start(dut)
+    for number in range(60):
+        bench.stall(bench.rng.choice((0.0, 0.5)))
+        streams = [cocotb.start_soon(bench.stream(5)) for _ in range(2)]
+        requests = cocotb.start_soon(bench.requests(20))
+        for _ in range(number):
+            await RisingEdge(dut.clk)
+        for stream in streams:
+            stream.cancel()
+        dut.forget.value = 1
+        await RisingEdge(dut.clk)
+        dut.forget.value = 0
+        await bench.stream(2)
+        await requests
+    assert bench.ram.read(0, SIZE) == bench.content

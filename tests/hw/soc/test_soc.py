@@ -1,23 +1,22 @@
-"""The SoC boots its firmware, answers on its serial line, and a break gets hold of it."""
+"""The SoC boots its firmware, speaks the protocol on its serial line, and a break gets hold of it."""
 
-import numpy as np
+import random
+
 import pytest
 
 import firmware
+from firmware.link import Identity, Link
 from hw.config import HARDWARE
 from hw.soc.registers import REGISTERS
 from hw.soc.soc import FIRMWARE_BYTES, build_hash
-from hw.soc.uart import Receiver
 from hw.synth.foreign import ForeignModule, foreign_rtlil
 from scripts.firmware import build
-from sim.board import DIVISOR, SimulatedBoard
+from sim.board import BoardLine, SimulatedBoard
 from sim.native import NativeModel
+from tests.firmware.garbage import garbage
 
 CONFIG = HARDWARE["small"]
 MEMORY_BYTES = 1 << 16
-IDENT = REGISTERS[0].fields[0].reset
-GREETING = b"".join(word.to_bytes(4, "little") for word in (IDENT, build_hash(CONFIG), 0))
-BOOT_CYCLES = 20_000
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +26,16 @@ def model():
         yield running
 
 
-def answer(model: NativeModel, cycles: int) -> bytes:
-    """What the board sends in the next cycles."""
-    model.clear()
-    model.step(cycles)
+@pytest.fixture
+def line(model):
+    model.reset()
+    yield BoardLine(model)
     assert not model.get("trap")
-    return bytes(model.records("from_board").values().tolist())
+
+
+@pytest.fixture
+def link(line):
+    return Link(line)
 
 
 def test_the_firmware_in_the_project_is_the_one_that_is_built():
@@ -41,28 +44,43 @@ def test_the_firmware_in_the_project_is_the_one_that_is_built():
     assert len(content) < FIRMWARE_BYTES // 2
 
 
-def test_it_boots_and_checks_its_memory(model):
-    model.reset()
-    assert answer(model, BOOT_CYCLES) == GREETING
+def test_it_says_what_it_is(link):
+    shape = CONFIG.lanes | CONFIG.timesteps << 11 | CONFIG.beat_channels << 16 | CONFIG.bus_bytes << 26
+    version = REGISTERS[1].fields[0].reset
+    assert link.hello() == Identity(
+        protocol=1,
+        ident=int.from_bytes(b"SAF1", "big"),
+        version=version,
+        build=build_hash(CONFIG),
+        shape=shape,
+        memory_bytes=MEMORY_BYTES,
+        broken_words=0,
+    )
 
 
-def test_bytes_come_back(model):
-    model.reset()
-    answer(model, BOOT_CYCLES)
-    sent = bytes(range(0, 256, 5))
-    model.send("to_board", np.frombuffer(sent, np.uint8))
-    assert answer(model, BOOT_CYCLES) == sent
+def test_memory_is_written_and_read(link):
+    content = random.Random(1).randbytes(600)
+    for first in range(0, len(content), 200):
+        link.write(MEMORY_BYTES - 600 + first, content[first : first + 200])
+    assert b"".join(word.to_bytes(4, "little") for word in link.read(MEMORY_BYTES - 600, 150)) == content
 
 
-def test_a_break_starts_it_again_whatever_it_does(model):
-    model.reset()
-    for cycles in (100, 1_000, 5_000, BOOT_CYCLES):
+def test_frames_that_are_none_do_no_harm(line, link):
+    """Two hundred, each followed by a request that is answered rightly."""
+    rng = random.Random(3)
+    for number in range(200):
+        line.send(garbage(rng))
+        link.write(0x100, number.to_bytes(4, "little"))
+        assert link.read(0x100, 1) == [number]
+
+
+def test_a_break_starts_it_again_whatever_it_does(model, line, link):
+    for cycles in (100, 1_000, 5_000, 20_000):
+        # A request that is on its way, or being answered.
+        line.send(garbage(random.Random(cycles)))
         model.step(cycles)
-        model.set("broken", 1)
-        # Twice as long as it takes: what was being sent is over then.
-        model.step(2 * Receiver.break_bits * DIVISOR)
-        model.set("broken", 0)
-        assert answer(model, BOOT_CYCLES)[-len(GREETING) :] == GREETING
+        line.restart()
+        assert link.hello().broken_words == 0
 
 
 def test_a_core_comes_as_the_same_text_wherever_its_package_lies():
