@@ -90,11 +90,15 @@ class Outcome:
     counters: int
 
 
+def stuff(content: bytes) -> bytes:
+    """Consistent overhead byte stuffing (Cheshire and Baker, 1999) of less than 254 bytes, and the zero behind it."""
+    return b"".join(bytes([len(block) + 1]) + block for block in content.split(b"\0")) + b"\0"
+
+
 def encode(sequence: int, code: int, payload: bytes) -> bytes:
     """Return a frame as it goes onto the line."""
     content = struct.pack("<BB", sequence, code) + payload
-    content += struct.pack("<I", zlib.crc32(content))
-    return b"".join(bytes([len(block) + 1]) + block for block in content.split(b"\0")) + b"\0"
+    return stuff(content + struct.pack("<I", zlib.crc32(content)))
 
 
 def decode(stuffed: bytes) -> tuple[int, int, bytes] | None:
@@ -139,8 +143,9 @@ class Link:
         return found
 
     def write(self, address: int, content: bytes) -> None:
-        """Write words, at most `WRITE_BYTES` bytes of them."""
-        self._request(Request.WRITE, struct.pack("<I", address) + content)
+        """Write words, as many as there are, frame by frame."""
+        for first in range(0, len(content), WRITE_BYTES):
+            self._request(Request.WRITE, struct.pack("<I", address + first) + content[first : first + WRITE_BYTES])
 
     def read(self, address: int, words: int) -> list[int]:
         """Read words, as many as there are, frame by frame."""

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hw.attention.attention import AttentionUnit
 from hw.attention.depthwise import MixUnit
 from hw.attention.query_pool import QueryPool
-from hw.beats import address_shape, currents_layout, spikes_layout, stream_layout, write_layout
+from hw.beats import address_shape, currents_layout, reached, spikes_layout, stream_layout, write_layout
 from hw.config import HardwareConfig
 from hw.counters import REPORT, Counter, CounterBank
 from hw.engine.engine import Engine
@@ -183,7 +183,7 @@ class Accelerator(wiring.Component):
         layer, waiting, needed = units.sequencer.layer, Signal(), Signal.like(units.loader.params_ready)
         m.d.sync += needed.eq(layer.position_params + layer.output_beats)
         m.d.comb += [
-            units.pool.start.eq(waiting & ~(units.loader.params_ready - needed)[len(needed) - 1]),
+            units.pool.start.eq(waiting & reached(units.loader.params_ready, needed)),
             units.pool.hold.eq(units.neurons.busy),
         ]
         with m.If(units.pool.start):

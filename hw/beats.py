@@ -1,6 +1,6 @@
 """The records that travel between components; every number format of the datapath is written here once."""
 
-from amaranth import Shape, signed, unsigned
+from amaranth import Shape, Value, signed, unsigned
 from amaranth.hdl import ShapeLike
 from amaranth.lib import data
 from amaranth.utils import ceil_log2
@@ -58,6 +58,12 @@ def beat_shape(config: HardwareConfig) -> range:
 
 RING_BITS = 3
 """Bits of a count of what has gone through a ring, above those of an address in it."""
+
+
+def reached(count: Value, wanted: Value) -> Value:
+    """Whether a count modulo its range has come to a wanted one, which is at most half of the range away."""
+    return ~(count - wanted)[len(wanted) - 1]
+
 
 TARGET = unsigned(4)
 """A `hw.program.Target`."""

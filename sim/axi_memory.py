@@ -8,7 +8,7 @@ import cocotb
 from cocotb.handle import LogicObject
 from cocotb.triggers import RisingEdge
 from cocotb.utils import get_sim_time
-from cocotbext.axi import AxiRamRead, AxiReadBus
+from cocotbext.axi import AxiMaster, AxiRam, AxiRamRead, AxiReadBus
 
 from sim.streams import CLOCK_NS
 
@@ -49,9 +49,9 @@ class AxiMemory(AxiRamRead):
         if latency:
             cocotb.start_soon(self._watch())
         if stall:
-            self.ar_channel.set_pause_generator(pauses(1.0, stall, rng))
+            self.ar_channel.set_pause_generator(_pauses(1.0, stall, rng))
         if stall or bandwidth < 1:
-            self.r_channel.set_pause_generator(pauses(bandwidth, stall, rng))
+            self.r_channel.set_pause_generator(_pauses(bandwidth, stall, rng))
 
     async def _watch(self) -> None:
         """Note when the first word of every burst may leave."""
@@ -74,7 +74,14 @@ class AxiMemory(AxiRamRead):
         return await super()._read(address, length)
 
 
-def pauses(bandwidth: float, stall: float, rng: random.Random | None) -> Iterator[bool]:
+def stall_channels(memory: AxiRam | AxiMaster, chance: float, rng: random.Random) -> None:
+    """Let all five channels of one end of a bus wait, each with some probability in a cycle."""
+    read, write = memory.read_if, memory.write_if
+    for channel in (read.ar_channel, read.r_channel, write.aw_channel, write.w_channel, write.b_channel):
+        channel.set_pause_generator(_pauses(1.0, chance, rng))
+
+
+def _pauses(bandwidth: float, stall: float, rng: random.Random | None) -> Iterator[bool]:
     """Yield for every cycle whether a channel pauses: as often as the bandwidth demands, and at random."""
     saved = 0.0
     while True:

@@ -73,10 +73,6 @@ def describe(component: wiring.Component) -> Interface:
 UNCHECKED = ("-Wno-lint", "-Wno-style", "-Wno-TIMESCALEMOD", "-Wno-UNOPTFLAT")
 """Flags for a netlist: its style is Yosys', and what looks like a loop are bits of the same bus."""
 
-FOREIGN = ("-Wno-CASEOVERLAP",)
-"""Flags for a design with modules that are not ours: where one bit of several selects, Yosys writes a case with one
-pattern a bit."""
-
 
 def recipe(component: wiring.Component, *, trace: bool, public: tuple[tuple[str, str], ...], gates: bool) -> Recipe:
     """Return how a component is built as a shared library.
@@ -90,7 +86,7 @@ def recipe(component: wiring.Component, *, trace: bool, public: tuple[tuple[str,
     visible = [f'public_flat_rw -module "{module}" -var "{signal}"' for module, signal in public]
     return Recipe(
         product="libmodel.so",
-        flags=(*flags, *["--trace"] * trace, *UNCHECKED * gates, *FOREIGN * hasattr(component, "foreign")),
+        flags=(*flags, *["--trace"] * trace, *UNCHECKED * gates),
         variables=("OPT_FAST=-O0" if gates else "OPT_FAST=-O3 -march=native", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2"),
         sources={
             "native.cpp": SOURCE.read_text(),

@@ -19,7 +19,12 @@ _ROOT = Path(__file__).parents[1]
 _SOURCES = ("hw/**/*.py", "golden/*.py", "sim/verilog.py")
 """The files that decide what a component of ``hw`` is converted to."""
 
-_PASSES = ("read_rtlil top.il", "proc -nomux -norom", "memory_collect", "write_verilog -norename -noattr top.v")
+_PASSES = (
+    *("read_rtlil top.il", "proc -nomux -norom", "memory_collect"),
+    # Where one bit of several selects, which foreign modules have, this would be a case with overlapping patterns.
+    "pmuxtree",
+    "write_verilog -norename -noattr top.v",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.beats import OF_POSITION, address_shape, rows_shape, segment_layout
+from hw.beats import address_shape, reached, rows_shape, segment_layout
 from hw.config import HardwareConfig
 from hw.engine.loops import LoopNest, connect_loops, every_level
 from hw.program import DESCRIPTOR, DESCRIPTOR_LAYOUT
@@ -95,9 +95,8 @@ class Walker(wiring.Component):
         m.d.sync += row_rows.eq(sizes[2] << beats)
 
         # As it is sent, but for the row, which says how many have to be there.
-        address = address_shape(self.config)
-        rows = {"address": address, "beats": address, "row": weight_base.shape()}
-        segment = Signal(data.StructLayout(rows | OF_POSITION))
+        fields = segment_layout(self.config).members
+        segment = Signal(data.StructLayout(fields | {"row": weight_base.shape()}))
         skip, taken, onward = Signal(), Signal(), Signal()
         below, last = Signal(2), segment.last  # rows of the window below this one
         m.d.comb += onward.eq(busy & (skip | (taken & ~last)))
@@ -130,7 +129,7 @@ class Walker(wiring.Component):
         offered, arrived = Signal(), Signal()
         needed = Signal.like(self.rows_ready)
         m.d.comb += [
-            arrived.eq(~(self.rows_ready - needed)[len(needed) - 1]),
+            arrived.eq(reached(self.rows_ready, needed)),
             self.segments.valid.eq(offered & arrived),
             self.waiting.eq(offered & ~arrived),
             taken.eq(valid & ~offered),

@@ -13,7 +13,7 @@ PICORV32 = ForeignModule(
     file="verilog/picorv32.v",
     module="picorv32",
     # RV32I alone: the core has no counters (a register of the SoC counts cycles), no interrupts and no multiplier.
-    parameters={"ENABLE_COUNTERS": 0, "ENABLE_COUNTERS64": 0, "BARREL_SHIFTER": 1},
+    parameters=(("ENABLE_COUNTERS", 0), ("ENABLE_COUNTERS64", 0), ("BARREL_SHIFTER", 1)),
 )
 
 _UNUSED = {

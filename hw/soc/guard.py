@@ -1,11 +1,28 @@
 """Between the SoC and its memory: a request that was made is ended, even if nobody waits for it any more."""
 
-from amaranth import Module, Signal
+from amaranth import Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import HardwareConfig
 from hw.memory.axi import memory_signature
+
+NOTHING = Const(0)
+
+
+def ending(m: Module, *, config: HardwareConfig, asked: Value, ended: Value, forget: Value, more: Value = NOTHING):
+    """Return whether what was asked before a cycle with ``forget`` has not been answered: from the next cycle on.
+
+    ``asked`` and ``ended`` say that a burst begins and has ended; ``more`` that something else is on its way.
+    """
+    # The accelerator's bursts, which may be of one word each, the core's word, and one in a register.
+    bursts, closed = Signal(range(2 * config.outstanding * config.burst_words + 3)), Signal()
+    m.d.sync += bursts.eq(bursts + asked - ended)
+    with m.If(forget):
+        m.d.sync += closed.eq(1)
+    with m.Elif((bursts == 0) & ~more):
+        m.d.sync += closed.eq(0)
+    return closed
 
 
 class MemoryGuard(wiring.Component):
@@ -44,19 +61,16 @@ class MemoryGuard(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        reading, writing = self._reads(m), self._writes(m)
-        with m.If(self.forget):
-            m.d.sync += self.closed.eq(1)
-        with m.Elif(~reading & ~writing):
-            m.d.sync += self.closed.eq(0)
+        asked, ended = self._reads(m)
+        writing = self._writes(m)
+        how = {"config": self._config, "asked": asked, "ended": ended, "forget": self.forget, "more": writing}
+        m.d.comb += self.closed.eq(ending(m, **how))
         return m
 
     def _reads(self, m):
-        """Send addresses, and give words to the SoC or to nobody; return whether bursts are on their way."""
+        """Send addresses, and give words to the SoC or to nobody; return whether a burst begins, and one ends."""
         inner, outer = self.inner, self.outer
         taken, ended = Signal(), Signal()
-        # The accelerator's bursts, the core's word, and the one in the register.
-        bursts = Signal(range(2 * self._config.outstanding * self._config.burst_words + 3))
         m.d.comb += [
             inner.arready.eq(~outer.arvalid & ~self.closed),
             taken.eq(inner.arvalid & inner.arready),
@@ -65,9 +79,8 @@ class MemoryGuard(wiring.Component):
             *(getattr(inner, name).eq(getattr(outer, name)) for name in ("rdata", "rresp", "rlast", "rid")),
             ended.eq(outer.rvalid & outer.rready & outer.rlast),
         ]
-        m.d.sync += bursts.eq(bursts + taken - ended)
         self._register(m, "ar", taken)
-        return bursts != 0
+        return taken, ended
 
     def _writes(self, m):
         """Take an address together with its word, and send both; return whether the answer is missing."""

@@ -1,6 +1,6 @@
 """The way to program memory: the core's words, and the accelerator's bursts beside them."""
 
-from amaranth import Array, Const, Module, Mux, Signal
+from amaranth import Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -8,6 +8,7 @@ from amaranth.utils import ceil_log2
 from hw.config import HardwareConfig
 from hw.memory.axi import ADDRESS_BITS, INCR, memory_signature, read_signature
 from hw.soc.bus import WORD_BITS, bus_signature
+from hw.soc.guard import ending
 
 WORD_BYTES = WORD_BITS // 8
 
@@ -64,26 +65,17 @@ class MemoryPort(wiring.Component):
             memory.arsize.eq(size),
             memory.awsize.eq(size),
         ]
-        dropping = self._forget(m)
+        accelerator = self.accelerator
+        asked = accelerator.arvalid & accelerator.arready
+        ended = memory.rvalid & memory.rlast & (memory.rid != CORE)
+        # While it ends what the accelerator had asked for before it was reset, it gives it nothing and takes nothing.
+        dropping = ending(m, config=self._config, asked=asked, ended=ended, forget=self.forget)
         self._addresses(m, address, wanted, sent, dropping)
         self._data(m, lane, dropping)
         self._write(m, address, lane)
         with m.If(core.ready):
             m.d.sync += sent.eq(0)
         return m
-
-    def _forget(self, m):
-        """Count the bursts of the accelerator; return whether they are dropped, and no new ones taken."""
-        memory, accelerator = self.memory, self.accelerator
-        bursts, dropping = Signal(range(2 * self._config.outstanding * self._config.burst_words + 2)), Signal()
-        asked = accelerator.arvalid & accelerator.arready
-        ended = memory.rvalid & memory.rlast & (memory.rid != CORE)
-        m.d.sync += bursts.eq(bursts + asked - ended)
-        with m.If(self.forget):
-            m.d.sync += dropping.eq(1)
-        with m.Elif(bursts == 0):
-            m.d.sync += dropping.eq(0)
-        return dropping
 
     def _addresses(self, m, address, wanted, sent, dropping):
         """Send the address of whose turn it is; one that is offered stays until it is taken."""
@@ -107,7 +99,6 @@ class MemoryPort(wiring.Component):
         """Give every word to who has asked."""
         memory, accelerator, core = self.memory, self.accelerator, self.core
         own = memory.rid == CORE
-        words = [memory.rdata[start : start + WORD_BITS] for start in range(0, len(memory.rdata), WORD_BITS)]
         m.d.comb += [
             memory.rready.eq(1),
             accelerator.rvalid.eq(memory.rvalid & ~own & ~dropping),
@@ -115,7 +106,7 @@ class MemoryPort(wiring.Component):
         ]
         m.d.sync += [
             core.ready.eq((memory.rvalid & own) | (memory.bvalid & memory.bready)),
-            core.answer.eq(Array(words)[lane] if len(words) > 1 else words[0]),
+            core.answer.eq(memory.rdata.word_select(lane, WORD_BITS)),
         ]
 
     def _write(self, m, address, lane):

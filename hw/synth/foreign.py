@@ -3,8 +3,7 @@
 import importlib.util
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -21,17 +20,14 @@ class ForeignModule:
     package : the installed package that carries the file
     file : its path in the package
     module : what the file calls it
-    parameters : of the module, by name
+    parameters : of the module, name and value
     """
 
     name: str
     package: str
     file: str
     module: str
-    parameters: Mapping[str, int] = field(default_factory=dict)
-
-    def __hash__(self):
-        return hash((self.name, self.package, self.file, self.module, tuple(sorted(self.parameters.items()))))
+    parameters: tuple[tuple[str, int], ...] = ()
 
 
 @cache
@@ -41,7 +37,7 @@ def foreign_rtlil(module: ForeignModule) -> str:
     Raises SaformerError with Yosys' messages where the file is no Verilog, or has no such module.
     """
     source = Path(importlib.util.find_spec(module.package).origin).parent / module.file
-    values = " ".join(f"-chparam {name} {value}" for name, value in module.parameters.items())
+    values = " ".join(f"-chparam {name} {value}" for name, value in module.parameters)
     with tempfile.TemporaryDirectory() as folder:
         # Beside Yosys, so that no absolute path gets into the names of cells.
         shutil.copyfile(source, Path(folder, "source.v"))

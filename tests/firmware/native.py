@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import firmware
+from firmware.link import PAYLOAD
 from hw.synth.tools import run_tool
 from scripts.firmware import WARNINGS
 
@@ -14,7 +15,7 @@ FOLDER = Path(firmware.__file__).parent
 CHECKS = ("-g", "-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all")
 """What C leaves undefined ends the program."""
 
-FRAME_PAYLOAD, FRAME_BYTES = 240, 246
+FRAME_PAYLOAD, FRAME_BYTES = PAYLOAD, PAYLOAD + 6
 
 
 class Frame(ctypes.Structure):

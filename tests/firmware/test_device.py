@@ -72,8 +72,7 @@ def start(
     words = [len(items), logits, counters, fault]
     link.write(PROGRAM, b"".join(word.to_bytes(4, "little") for word in words))
     content = b"".join(item.to_bytes(2, "little") for item in items)
-    for first in range(0, len(content), 200):
-        link.write(ITEMS + first, content[first : first + 200] + bytes(-len(content[first : first + 200]) % 4))
+    link.write(ITEMS, content + bytes(-len(content) % 4))
     return link.run(
         program=PROGRAM,
         program_words=2,
@@ -103,8 +102,7 @@ def test_it_says_who_it_is(link):
 def test_memory_is_written_read_and_checked(link):
     rng = random.Random(1)
     content = rng.randbytes(4000)
-    for first in range(0, len(content), 236):
-        link.write(first, content[first : first + 236])
+    link.write(0, content)
     assert b"".join(word.to_bytes(4, "little") for word in link.read(0, 1000)) == content
     assert link.check(0, 1000, patience=5.0) == zlib.crc32(content)
 

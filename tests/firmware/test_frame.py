@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from firmware.link import encode, stuff
 from tests.firmware.native import FRAME_BYTES, FRAME_PAYLOAD, Frame, FrameReader, frames
 
 NONE, GOOD, WRONG = range(3)
@@ -21,16 +22,6 @@ def built():
 numbers = st.integers(0, 255)
 payloads = st.binary(max_size=FRAME_PAYLOAD) | st.integers(0, FRAME_PAYLOAD).map(bytes)
 contents = st.tuples(numbers, numbers, payloads)
-
-
-def stuffed(content: bytes) -> bytes:
-    """Consistent overhead byte stuffing (Cheshire and Baker, 1999) of less than 254 bytes, and the zero behind it."""
-    return b"".join(bytes([len(block) + 1]) + block for block in content.split(b"\0")) + b"\0"
-
-
-def on_the_line(sequence: int, code: int, payload: bytes) -> bytes:
-    content = bytes([sequence, code]) + payload
-    return stuffed(content + zlib.crc32(content).to_bytes(4, "little"))
 
 
 def read(line: bytes, reader: FrameReader | None = None) -> list[tuple[int, int, bytes] | int]:
@@ -59,18 +50,18 @@ def test_frames_are_written_as_specified(content):
     frame.payload[: len(payload)] = payload
     line = (ctypes.c_uint8 * (FRAME_BYTES + 2))()
     count = frames().frame_write(ctypes.byref(frame), line)
-    assert bytes(line[:count]) == on_the_line(*content)
+    assert bytes(line[:count]) == encode(*content)
 
 
 @given(st.lists(contents, min_size=1, max_size=4), st.integers(0, 3))
 def test_frames_are_read_one_after_the_other(sent, zeros):
-    assert read(b"".join(bytes(zeros) + on_the_line(*content) for content in sent)) == sent
+    assert read(b"".join(bytes(zeros) + encode(*content) for content in sent)) == sent
 
 
 @settings(max_examples=1000)
 @given(st.binary(max_size=700), contents)
 def test_after_any_garbage_the_next_frame_is_read(garbage, content):
-    found = read(garbage + b"\0" + on_the_line(*content))
+    found = read(garbage + b"\0" + encode(*content))
     assert found[-1] == content
     assert set(found[:-1]) <= {WRONG}
 
@@ -78,16 +69,16 @@ def test_after_any_garbage_the_next_frame_is_read(garbage, content):
 @settings(max_examples=1000)
 @given(contents, st.data())
 def test_a_frame_that_was_altered_is_none(content, data):
-    line = bytearray(on_the_line(*content))
+    line = bytearray(encode(*content))
     place = data.draw(st.integers(0, len(line) - 1))
     line[place] ^= data.draw(st.integers(1, 255))
     assert content not in read(bytes(line))
-    assert read(bytes(line) + b"\0" + on_the_line(1, 2, b"next"))[-1] == (1, 2, b"next")
+    assert read(bytes(line) + b"\0" + encode(1, 2, b"next"))[-1] == (1, 2, b"next")
 
 
 @given(contents, st.data())
 def test_a_frame_that_is_cut_off_is_none(content, data):
-    line = on_the_line(*content)
+    line = encode(*content)
     short = line[: data.draw(st.integers(0, len(line) - 2))]
     assert set(read(short + b"\0")) <= {WRONG}
 
@@ -95,5 +86,5 @@ def test_a_frame_that_is_cut_off_is_none(content, data):
 def test_a_frame_that_is_too_long_is_none():
     content = bytes([1, 2]) + b"x" * (FRAME_PAYLOAD + 1)
     long = content + zlib.crc32(content).to_bytes(4, "little")
-    assert read(stuffed(long)) == [WRONG]
-    assert read(b"\xff" + b"y" * 5000 + b"\0" + on_the_line(1, 2, b"")) == [WRONG, (1, 2, b"")]
+    assert read(stuff(long)) == [WRONG]
+    assert read(b"\xff" + b"y" * 5000 + b"\0" + encode(1, 2, b"")) == [WRONG, (1, 2, b"")]

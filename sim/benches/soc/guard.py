@@ -5,7 +5,7 @@ from cocotb.triggers import Combine, ReadOnly, RisingEdge
 from cocotbext.axi import AxiBus, AxiMaster, AxiRam
 
 from hw.config import HardwareConfig
-from sim.axi_memory import pauses
+from sim.axi_memory import stall_channels
 from sim.streams import generator, parameters, start
 
 SIZE = 4096
@@ -29,9 +29,7 @@ class Bench:
 
     def stall(self, chance: float) -> None:
         """Let the memory wait in some of the cycles."""
-        read, write = self.ram.read_if, self.ram.write_if
-        for channel in (read.ar_channel, read.r_channel, write.aw_channel, write.w_channel, write.b_channel):
-            channel.set_pause_generator(pauses(1.0, chance, self.rng))
+        stall_channels(self.ram, chance, self.rng)
 
     async def read(self) -> None:
         """A burst out of the upper half."""

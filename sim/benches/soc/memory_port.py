@@ -5,7 +5,7 @@ from cocotb.triggers import RisingEdge
 from cocotbext.axi import AxiBus, AxiMasterRead, AxiRam, AxiReadBus
 
 from hw.config import HardwareConfig
-from sim.axi_memory import pauses
+from sim.axi_memory import stall_channels
 from sim.benches.soc.master import BusMaster, merge
 from sim.streams import generator, parameters, reset, start
 
@@ -30,9 +30,7 @@ class Bench:
 
     def stall(self, chance: float) -> None:
         """Let the memory wait in some of the cycles."""
-        read, write = self.ram.read_if, self.ram.write_if
-        for channel in (read.ar_channel, read.r_channel, write.aw_channel, write.w_channel, write.b_channel):
-            channel.set_pause_generator(pauses(1.0, chance, self.rng))
+        stall_channels(self.ram, chance, self.rng)
 
     def word(self, address: int) -> int:
         return int.from_bytes(self.content[4 * address :][:4], "little")

@@ -4,7 +4,7 @@ import cocotb
 from cocotb.triggers import Combine, RisingEdge
 from cocotbext.axi import AxiBus, AxiMaster
 
-from sim.axi_memory import pauses
+from sim.axi_memory import stall_channels
 from sim.benches.soc.master import BusMaster, merge
 from sim.streams import generator, parameters, reset, start
 
@@ -47,9 +47,7 @@ async def bursts(dut):
     content = bytearray(rng.randbytes(SIZE))
     await master.write(0, bytes(content))
     for stall in (0.0, 0.5):
-        read, write = master.read_if, master.write_if
-        for channel in (read.ar_channel, read.r_channel, write.aw_channel, write.w_channel, write.b_channel):
-            channel.set_pause_generator(pauses(1.0, stall, rng))
+        stall_channels(master, stall, rng)
         for _ in range(40):
             # A write goes to one half, a read to the other.
             half = rng.getrandbits(1) * (SIZE // 2)

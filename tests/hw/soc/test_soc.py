@@ -60,8 +60,7 @@ def test_it_says_what_it_is(link):
 
 def test_memory_is_written_and_read(link):
     content = random.Random(1).randbytes(600)
-    for first in range(0, len(content), 200):
-        link.write(MEMORY_BYTES - 600 + first, content[first : first + 200])
+    link.write(MEMORY_BYTES - 600, content)
     assert b"".join(word.to_bytes(4, "little") for word in link.read(MEMORY_BYTES - 600, 150)) == content
 
 
