@@ -1,7 +1,6 @@
 #include "device.h"
 
 #include "board.h"
-#include "crc.h"
 
 enum { PATTERN = 0x5a5a5a5a };
 
@@ -33,17 +32,20 @@ static void send(uint8_t byte)
     board_store(REGISTER(SEND), byte);
 }
 
-/* Answers with a status and some words. */
-static void reply(struct frame *frame, enum status status, const uint32_t *words, size_t count)
+/* Answers a request, of whose frame `request` is, with a status and some words. */
+static void reply(const struct frame *request, enum status status, const uint32_t *words, size_t count)
 {
-    uint8_t line[FRAME_BYTES + 2];
-    frame->payload[0] = (uint8_t)status;
-    for (size_t place = 0; place < count; place++) {
-        store_word(frame->payload + 1 + 4 * place, words[place]);
+    struct frame frame; /* all of it that leaves is written below */
+    frame.count = 1 + 4 * count;
+    uint8_t *bytes = frame.content.bytes, line[FRAME_BYTES + 2];
+    bytes[SEQUENCE] = request->content.bytes[SEQUENCE];
+    bytes[CODE] = request->content.bytes[CODE] | REPLY;
+    bytes[PAYLOAD] = (uint8_t)status;
+    for (size_t place = 0; place < 4 * count; place++) {
+        bytes[PAYLOAD + 1 + place] = (uint8_t)(words[place / 4] >> 8 * (place % 4));
     }
-    frame->count = 1 + 4 * count;
-    size_t bytes = frame_write(frame, line);
-    for (size_t place = 0; place < bytes; place++) {
+    size_t length = frame_write(&frame, line);
+    for (size_t place = 0; place < length; place++) {
         send(line[place]);
     }
 }
@@ -55,8 +57,19 @@ static int inside(const struct device *device, uint32_t address, uint32_t words)
     return address % 4 == 0 && address <= size && words <= (size - address) / 4;
 }
 
-static void hello(struct device *device)
+/* What a request asks for, and what is said to it. */
+struct task {
+    const uint32_t *words; /* its payload */
+    uint32_t bytes;        /* of it */
+    uint32_t *found;       /* the words of the reply: there is room for those of a frame */
+    size_t count;          /* how many there are */
+};
+
+static enum status hello(const struct device *device, struct task *task)
 {
+    if (task->bytes != 0) {
+        return WRONG_LENGTH;
+    }
     const uint32_t words[] = {
         PROTOCOL_VERSION,
         board_load(REGISTER(IDENT)),
@@ -66,62 +79,64 @@ static void hello(struct device *device)
         device->memory_bytes,
         device->broken,
     };
-    reply(&device->frame, DONE, words, sizeof words / sizeof *words);
-}
-
-static enum status write(struct device *device)
-{
-    const struct frame *frame = &device->frame;
-    if (frame->count < 4 || frame->count % 4) {
-        return WRONG_LENGTH;
-    }
-    uint32_t address = load_word(frame->payload), words = (uint32_t)(frame->count - 4) / 4;
-    if (!inside(device, address, words)) {
-        return WRONG_ADDRESS;
-    }
-    for (uint32_t place = 0; place < words; place++) {
-        board_write(address / 4 + place, load_word(frame->payload + 4 + 4 * place));
+    task->count = sizeof words / sizeof *words;
+    for (size_t place = 0; place < task->count; place++) {
+        task->found[place] = words[place];
     }
     return DONE;
 }
 
-/* Reads words into `found`; there must be room for those of a frame. */
-static enum status read(struct device *device, uint32_t *found, size_t *count)
+static enum status write(const struct device *device, struct task *task)
 {
-    const struct frame *frame = &device->frame;
-    if (frame->count != 8) {
+    if (task->bytes < 4 || task->bytes % 4) {
         return WRONG_LENGTH;
     }
-    uint32_t address = load_word(frame->payload), words = load_word(frame->payload + 4);
-    if (words > (FRAME_PAYLOAD - 1) / 4) {
-        return WRONG_LENGTH;
-    }
+    uint32_t address = task->words[0], words = task->bytes / 4 - 1;
     if (!inside(device, address, words)) {
         return WRONG_ADDRESS;
     }
     for (uint32_t place = 0; place < words; place++) {
-        found[place] = board_read(address / 4 + place);
+        board_write(address / 4 + place, task->words[1 + place]);
     }
-    *count = words;
     return DONE;
 }
 
-static enum status check(struct device *device, uint32_t *crc)
+/* Whether a request names at most so many words of the memory. */
+static enum status named(const struct device *device, const struct task *task, uint32_t most)
 {
-    const struct frame *frame = &device->frame;
-    if (frame->count != 8) {
+    if (task->bytes != 8 || task->words[1] > most) {
         return WRONG_LENGTH;
     }
-    uint32_t address = load_word(frame->payload), words = load_word(frame->payload + 4);
-    if (!inside(device, address, words)) {
-        return WRONG_ADDRESS;
+    return inside(device, task->words[0], task->words[1]) ? DONE : WRONG_ADDRESS;
+}
+
+static enum status read(const struct device *device, struct task *task)
+{
+    enum status status = named(device, task, (FRAME_PAYLOAD - 1) / 4);
+    if (status == DONE) {
+        task->count = task->words[1];
+        for (uint32_t place = 0; place < task->count; place++) {
+            task->found[place] = board_read(task->words[0] / 4 + place);
+        }
     }
-    *crc = 0;
-    for (uint32_t place = 0; place < words; place++) {
-        uint8_t bytes[4];
-        store_word(bytes, board_read(address / 4 + place));
-        *crc = crc32(*crc, bytes, 4);
+    return status;
+}
+
+static enum status check(const struct device *device, struct task *task)
+{
+    enum status status = named(device, task, UINT32_MAX);
+    if (status != DONE) {
+        return status;
     }
+    uint32_t first = BITS(CRC_BYTE, FIRST);
+    for (uint32_t place = 0; place < task->words[1]; place++) {
+        uint32_t word = board_read(task->words[0] / 4 + place);
+        for (int byte = 0; byte < 4; byte++, word >>= 8, first = 0) {
+            board_store(REGISTER(CRC_BYTE), first | (word & 0xff));
+        }
+    }
+    task->found[0] = task->words[1] ? board_load(REGISTER(CRC)) : 0;
+    task->count = 1;
     return DONE;
 }
 
@@ -144,7 +159,7 @@ static enum status keep(const struct device *device, uint32_t *place, uint32_t w
 }
 
 /* Gives the accelerator an item if it has room for one, and takes a result if there is one. */
-static enum status serve(const struct device *device, struct run *run, uint32_t state)
+static enum status move(const struct device *device, struct run *run, uint32_t state)
 {
     enum status status = DONE;
     if (run->items && state & BITS(STATUS, ITEM_ROOM)) {
@@ -177,7 +192,7 @@ static enum status finish(const struct device *device, struct run *run, uint32_t
     uint32_t begun = board_load(REGISTER(CYCLES)), state = board_load(REGISTER(STATUS));
     enum status status = DONE;
     while (status == DONE && goes_on(state)) {
-        status = serve(device, run, state);
+        status = move(device, run, state);
         *spent = board_load(REGISTER(CYCLES)) - begun;
         if (status == DONE && *spent > limit) {
             status = TOO_LONG;
@@ -190,16 +205,15 @@ static enum status finish(const struct device *device, struct run *run, uint32_t
     return state & BITS(STATUS, ERROR) ? MEMORY_ERROR : status;
 }
 
-/* Runs the program; `found` gets the cycles, and the numbers of logits and counters. */
-static enum status run(struct device *device, uint32_t found[3])
+/* Runs the program; finds the cycles that it took, and the numbers of logits and counters. */
+static enum status run(const struct device *device, struct task *task)
 {
-    const struct frame *frame = &device->frame;
-    uint32_t words[RUN_WORDS];
-    if (frame->count != sizeof words) {
+    const uint32_t *words = task->words;
+    if (task->bytes != 4 * RUN_WORDS) {
         return WRONG_LENGTH;
     }
-    for (uint32_t place = 0; place < RUN_WORDS; place++) {
-        words[place] = load_word(frame->payload + 4 * place);
+    if (device->broken) {
+        return MEMORY_BROKEN;
     }
     uint32_t bus = (board_load(REGISTER(SHAPE)) >> SAFORMER_SOC__SHAPE__BUS_BYTES_bp) / 4; /* its words of 32 bits */
     if (words[PROGRAM] % (4 * bus) || words[PROGRAM_WORDS] > device->memory_bytes / (4 * bus)
@@ -213,65 +227,56 @@ static enum status run(struct device *device, uint32_t found[3])
     board_store(REGISTER(PROGRAM), words[PROGRAM]);
     board_store(REGISTER(PROGRAM_WORDS), words[PROGRAM_WORDS]);
     board_store(REGISTER(CONTROL), BITS(CONTROL, START));
-    enum status status = finish(device, &run, words[CYCLES], found);
+    task->found[0] = 0;
+    enum status status = finish(device, &run, words[CYCLES], &task->found[0]);
     board_store(REGISTER(CONTROL), BITS(CONTROL, RESET));
-    found[1] = run.logits - words[LOGITS] / 4;
-    found[2] = (run.counters - words[COUNTERS] / 4) / 2;
+    task->found[1] = run.logits - words[LOGITS] / 4;
+    task->found[2] = (run.counters - words[COUNTERS] / 4) / 2;
+    task->count = 3;
     return status;
 }
 
-/* Does what a frame asks for, and answers it. */
-static void answer(struct device *device)
+static enum status serve(const struct device *device, uint8_t code, struct task *task)
 {
-    uint32_t found[FRAME_PAYLOAD / 4] = {0};
-    size_t count = 0;
-    enum status status;
-    uint8_t code = device->frame.code;
-    device->frame.code = code | REPLY;
     switch (code) {
     case HELLO:
-        if (device->frame.count == 0) {
-            hello(device);
-            return;
-        }
-        status = WRONG_LENGTH;
-        break;
+        return hello(device, task);
     case WRITE:
-        status = write(device);
-        break;
+        return write(device, task);
     case READ:
-        status = read(device, found, &count);
-        break;
+        return read(device, task);
     case CHECK:
-        status = check(device, found);
-        count = status == DONE;
-        break;
+        return check(device, task);
     case RUN:
-        status = device->broken ? MEMORY_BROKEN : run(device, found);
-        count = status == DONE ? 3 : 0;
-        break;
+        return run(device, task);
     default:
-        status = UNKNOWN_REQUEST;
+        return UNKNOWN_REQUEST;
     }
-    reply(&device->frame, status, found, count);
+}
+
+/* Does what a frame asks for, and answers it. */
+static void answer(const struct device *device)
+{
+    const struct frame *frame = &device->reader.frame;
+    uint32_t found[FRAME_PAYLOAD / 4];
+    struct task task = {frame->content.words + PAYLOAD_WORDS, (uint32_t)frame->count, found, 0};
+    enum status status = serve(device, frame->content.bytes[CODE], &task);
+    reply(frame, status, found, status == DONE ? task.count : 0);
 }
 
 void device_step(struct device *device)
 {
-    if (!(board_load(REGISTER(SERIAL)) & BITS(SERIAL, RECEIVED))) {
-        return;
-    }
-    uint8_t byte = (uint8_t)board_load(REGISTER(RECEIVED));
-    switch (frame_take(&device->reader, byte, &device->frame)) {
-    case FRAME_GOOD:
-        answer(device);
-        break;
-    case FRAME_WRONG:
-        device->frame.sequence = 0;
-        device->frame.code = GARBLED;
-        reply(&device->frame, NOT_A_FRAME, NULL, 0);
-        break;
-    case FRAME_NONE:
-        break;
+    static const struct frame garbled = {.content.bytes[CODE] = GARBLED};
+    for (uint32_t arrived; (arrived = board_load(REGISTER(RECEIVED))) & BITS(RECEIVED, VALID);) {
+        switch (frame_take(&device->reader, (uint8_t)arrived)) {
+        case FRAME_GOOD:
+            answer(device);
+            break;
+        case FRAME_WRONG:
+            reply(&garbled, NOT_A_FRAME, NULL, 0);
+            break;
+        case FRAME_NONE:
+            break;
+        }
     }
 }

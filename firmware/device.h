@@ -34,7 +34,6 @@ enum status {
 
 struct device {
     struct frame_reader reader;
-    struct frame frame;     /* the request, then its reply */
     uint32_t memory_bytes;
     uint32_t broken;        /* wrong words that the check found */
 };
@@ -42,7 +41,7 @@ struct device {
 /* Check the memory, and be ready. */
 void device_begin(struct device *device);
 
-/* Take what has arrived, at most one byte, and answer the request that ends with it. */
+/* Take what has arrived, and answer the requests that end with it. */
 void device_step(struct device *device);
 
 #endif

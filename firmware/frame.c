@@ -1,53 +1,42 @@
 #include "frame.h"
 
-#include "crc.h"
+#include "board.h"
 
-uint32_t load_word(const uint8_t *bytes)
-{
-    return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
-}
+/* The CRC of anything together with its own CRC. */
+static const uint32_t RESIDUE = 0x2144df1cu;
 
-void store_word(uint8_t *bytes, uint32_t word)
+static void sum_up(uint8_t byte, int first)
 {
-    for (int place = 0; place < 4; place++) {
-        bytes[place] = (uint8_t)(word >> 8 * place);
-    }
+    board_store(REGISTER(CRC_BYTE), first ? byte | BITS(CRC_BYTE, FIRST) : byte);
 }
 
 static void keep(struct frame_reader *reader, uint8_t byte)
 {
     if (reader->count < FRAME_BYTES) {
-        reader->bytes[reader->count] = byte;
+        reader->frame.content.bytes[SEQUENCE + reader->count] = byte;
+        sum_up(byte, reader->count == 0);
     }
     reader->count++;
 }
 
 /* A zero has ended what may be a frame. */
-static enum frame_event end(const struct frame_reader *reader, struct frame *frame)
+static enum frame_event end(struct frame_reader *reader)
 {
     if (!reader->started) {
         return FRAME_NONE; /* zeros between frames mean nothing */
     }
-    if (reader->left || reader->count < FRAME_OVERHEAD || reader->count > FRAME_BYTES) {
+    if (reader->left || reader->count < FRAME_OVERHEAD || reader->count > FRAME_BYTES
+        || board_load(REGISTER(CRC)) != RESIDUE) {
         return FRAME_WRONG;
     }
-    size_t covered = reader->count - 4;
-    if (crc32(0, reader->bytes, covered) != load_word(reader->bytes + covered)) {
-        return FRAME_WRONG;
-    }
-    frame->sequence = reader->bytes[0];
-    frame->code = reader->bytes[1];
-    frame->count = covered - 2;
-    for (size_t place = 0; place < frame->count; place++) {
-        frame->payload[place] = reader->bytes[2 + place];
-    }
+    reader->frame.count = reader->count - FRAME_OVERHEAD;
     return FRAME_GOOD;
 }
 
-enum frame_event frame_take(struct frame_reader *reader, uint8_t byte, struct frame *frame)
+enum frame_event frame_take(struct frame_reader *reader, uint8_t byte)
 {
     if (byte == 0) {
-        enum frame_event event = end(reader, frame);
+        enum frame_event event = end(reader);
         reader->count = 0;
         reader->left = reader->started = 0;
         return event;
@@ -90,17 +79,15 @@ static void put(struct writer *writer, uint8_t byte)
 
 size_t frame_write(const struct frame *frame, uint8_t *line)
 {
-    const uint8_t head[2] = {frame->sequence, frame->code};
-    uint8_t crc[4];
-    store_word(crc, crc32(crc32(0, head, 2), frame->payload, frame->count));
     struct writer writer = {line, 0, 1};
-    put(&writer, head[0]);
-    put(&writer, head[1]);
-    for (size_t place = 0; place < frame->count; place++) {
-        put(&writer, frame->payload[place]);
+    for (size_t place = SEQUENCE; place < PAYLOAD + frame->count; place++) {
+        uint8_t byte = frame->content.bytes[place];
+        sum_up(byte, place == SEQUENCE);
+        put(&writer, byte);
     }
+    uint32_t crc = board_load(REGISTER(CRC));
     for (size_t place = 0; place < 4; place++) {
-        put(&writer, crc[place]);
+        put(&writer, (uint8_t)(crc >> 8 * place));
     }
     end_block(&writer);
     line[writer.length] = 0;

@@ -13,10 +13,15 @@ enum {
     FRAME_BYTES = FRAME_PAYLOAD + FRAME_OVERHEAD,
 };
 
+/* Places in `content.bytes`: the payload begins with a word. */
+enum { SEQUENCE = 2, CODE = 3, PAYLOAD = 4, PAYLOAD_WORDS = PAYLOAD / 4 };
+
 struct frame {
-    uint8_t sequence, code;
-    uint8_t payload[FRAME_PAYLOAD];
     size_t count; /* bytes of the payload */
+    union {
+        uint8_t bytes[SEQUENCE + FRAME_BYTES];
+        uint32_t words[(SEQUENCE + FRAME_BYTES) / 4]; /* the lowest byte first, as on the line and in the core */
+    } content;
 };
 
 enum frame_event {
@@ -27,20 +32,17 @@ enum frame_event {
 
 /* A frame that arrives. All zero before the first byte. */
 struct frame_reader {
-    uint8_t bytes[FRAME_BYTES];
+    struct frame frame;
     size_t count;    /* bytes so far; more than fit are counted, not kept */
     uint8_t left;    /* bytes of the current COBS block that are missing */
     uint8_t started; /* there has been a byte since the last zero */
 };
 
-/* Take a byte of the line. `frame` is written with FRAME_GOOD only. */
-enum frame_event frame_take(struct frame_reader *reader, uint8_t byte, struct frame *frame);
+/* Take a byte of the line. After FRAME_GOOD there is a frame in the reader, until the next byte.
+   The CRC of the board belongs to the reader while a frame arrives. */
+enum frame_event frame_take(struct frame_reader *reader, uint8_t byte);
 
 /* Write a frame as it goes onto the line, and return its bytes: at most FRAME_BYTES + 2. */
 size_t frame_write(const struct frame *frame, uint8_t *line);
-
-/* Numbers in payloads, lowest byte first. */
-uint32_t load_word(const uint8_t *bytes);
-void store_word(uint8_t *bytes, uint32_t word);
 
 #endif

@@ -120,25 +120,38 @@ extern "C" {
 #define SAFORMER_SOC__COUNTER_LOW__LOW_bw 32
 
 // reg - saformer_soc.SERIAL
-#define SAFORMER_SOC__SERIAL__RECEIVED_bm 0x1
-#define SAFORMER_SOC__SERIAL__RECEIVED_bp 0
-#define SAFORMER_SOC__SERIAL__RECEIVED_bw 1
-#define SAFORMER_SOC__SERIAL__SEND_ROOM_bm 0x2
-#define SAFORMER_SOC__SERIAL__SEND_ROOM_bp 1
+#define SAFORMER_SOC__SERIAL__SEND_ROOM_bm 0x1
+#define SAFORMER_SOC__SERIAL__SEND_ROOM_bp 0
 #define SAFORMER_SOC__SERIAL__SEND_ROOM_bw 1
-#define SAFORMER_SOC__SERIAL__LOST_bm 0x4
-#define SAFORMER_SOC__SERIAL__LOST_bp 2
+#define SAFORMER_SOC__SERIAL__LOST_bm 0x2
+#define SAFORMER_SOC__SERIAL__LOST_bp 1
 #define SAFORMER_SOC__SERIAL__LOST_bw 1
 
 // reg - saformer_soc.RECEIVED
 #define SAFORMER_SOC__RECEIVED__DATA_bm 0xff
 #define SAFORMER_SOC__RECEIVED__DATA_bp 0
 #define SAFORMER_SOC__RECEIVED__DATA_bw 8
+#define SAFORMER_SOC__RECEIVED__VALID_bm 0x100
+#define SAFORMER_SOC__RECEIVED__VALID_bp 8
+#define SAFORMER_SOC__RECEIVED__VALID_bw 1
 
 // reg - saformer_soc.SEND
 #define SAFORMER_SOC__SEND__DATA_bm 0xff
 #define SAFORMER_SOC__SEND__DATA_bp 0
 #define SAFORMER_SOC__SEND__DATA_bw 8
+
+// reg - saformer_soc.CRC_BYTE
+#define SAFORMER_SOC__CRC_BYTE__DATA_bm 0xff
+#define SAFORMER_SOC__CRC_BYTE__DATA_bp 0
+#define SAFORMER_SOC__CRC_BYTE__DATA_bw 8
+#define SAFORMER_SOC__CRC_BYTE__FIRST_bm 0x100
+#define SAFORMER_SOC__CRC_BYTE__FIRST_bp 8
+#define SAFORMER_SOC__CRC_BYTE__FIRST_bw 1
+
+// reg - saformer_soc.CRC
+#define SAFORMER_SOC__CRC__VALUE_bm 0xffffffff
+#define SAFORMER_SOC__CRC__VALUE_bp 0
+#define SAFORMER_SOC__CRC__VALUE_bw 32
 
 // addrmap - saformer_soc
 typedef struct __attribute__ ((__packed__)) {
@@ -160,10 +173,12 @@ typedef struct __attribute__ ((__packed__)) {
     uint32_t SERIAL;
     uint32_t RECEIVED;
     uint32_t SEND;
+    uint32_t CRC_BYTE;
+    uint32_t CRC;
 } saformer_soc_t;
 
 
-static_assert(sizeof(saformer_soc_t) == 0x4c, "Packing error");
+static_assert(sizeof(saformer_soc_t) == 0x54, "Packing error");
 
 #ifdef __cplusplus
 }

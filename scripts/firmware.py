@@ -7,14 +7,14 @@ from pathlib import Path
 import firmware
 from hw.synth.tools import run_tool
 
-SOURCES = ("start.S", "main.c", "board.c", "crc.c", "device.c", "frame.c")
+SOURCES = ("start.S", "main.c", "board.c", "device.c", "frame.c")
 
 TARGET = ("-target", "riscv32-freestanding-none", "-mcpu=generic_rv32", "-ffreestanding")
 
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Werror")
 
 # Without these the compiler adds tables, checks and hashes that nobody reads.
-PLAIN = ("-Os", "-g0", "-fno-sanitize=all", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
+PLAIN = ("-O2", "-flto", "-g0", "-fno-sanitize=all", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
 
 # The entry is named once more: the linker does not take it from the script, and drops everything without one.
 LINKER = ("-Wl,-T,link.ld", "-Wl,-e,start", "-Wl,--gc-sections", "-Wl,--build-id=none")

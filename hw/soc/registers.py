@@ -60,12 +60,27 @@ REGISTERS = (
         name="SERIAL",
         address=0x40,
         fields=(
-            Field(name="received", low=0, width=1, kind=Kind.VALUE),
-            Field(name="send_room", low=1, width=1, kind=Kind.VALUE),
-            Field(name="lost", low=2, width=1, kind=Kind.TAKEN),
+            Field(name="send_room", low=0, width=1, kind=Kind.VALUE),
+            Field(name="lost", low=1, width=1, kind=Kind.TAKEN),
         ),
     ),
-    Register(name="RECEIVED", address=0x44, fields=(Field(name="data", low=0, width=8, kind=Kind.TAKEN),)),
+    Register(
+        name="RECEIVED",
+        address=0x44,
+        fields=(
+            Field(name="data", low=0, width=8, kind=Kind.TAKEN),
+            Field(name="valid", low=8, width=1, kind=Kind.VALUE),
+        ),
+    ),
     Register(name="SEND", address=0x48, fields=(Field(name="data", low=0, width=8, kind=Kind.PUSHED),)),
+    Register(
+        name="CRC_BYTE",
+        address=0x4C,
+        fields=(
+            Field(name="data", low=0, width=8, kind=Kind.PUSHED),
+            Field(name="first", low=8, width=1, kind=Kind.PUSHED),
+        ),
+    ),
+    Register(name="CRC", address=0x50, fields=(Field(name="value", low=0, width=32, kind=Kind.VALUE),)),
 )
 """By rising address."""

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from amaranth import Module, ResetInserter, Signal
 from amaranth.lib import wiring
+from amaranth.lib.crc.catalog import CRC32_ETHERNET
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -118,6 +119,7 @@ class Soc(wiring.Component):
         connect(m, port.memory, guard.inner)
         m.d.comb += [core.reset.eq(held), self.trap.eq(core.trap)]
         self._describe(m, bank)
+        self._sum_up(m, bank)
         self._serial(m, bank, receiver)
         self._accelerate(m, bank, port)
 
@@ -135,6 +137,16 @@ class Soc(wiring.Component):
             bank.cycles_value.eq(cycles),
         ]
 
+    def _sum_up(self, m, bank):
+        """The CRC-32 of frames and memory: in software it would be the most of what a byte takes."""
+        m.submodules.crc = crc = CRC32_ETHERNET(data_width=8).create()
+        m.d.comb += [
+            crc.valid.eq(bank.crc_byte_data.valid),
+            crc.data.eq(bank.crc_byte_data.payload),
+            crc.start.eq(bank.crc_byte_data.valid & bank.crc_byte_first.payload),
+            bank.crc_value.eq(crc.crc),
+        ]
+
     def _serial(self, m, bank, receiver):
         """Queue the bytes that arrive, and send those of the firmware."""
         m.submodules.sender = sender = Sender(divisor=self._divisor)
@@ -145,7 +157,7 @@ class Soc(wiring.Component):
             received.w_en.eq(receiver.o.valid),
             received.r_en.eq(bank.received_data_read),
             bank.received_data.eq(received.r_data),
-            bank.serial_received.eq(received.r_rdy),
+            bank.received_valid.eq(received.r_rdy),
             bank.serial_send_room.eq(~waiting & ~bank.send_data.valid),
             bank.serial_lost.eq(lost),
             sender.i.valid.eq(waiting),

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "crc.h"
 #include "device.h"
 
 enum { MEMORY_WORDS = 1 << 14, BUS_BYTES = 8 };
@@ -96,9 +97,11 @@ uint32_t board_load(uint32_t offset)
     case REGISTER(COUNTER_LOW):
         return sum + counters--;
     case REGISTER(SERIAL):
-        return BITS(SERIAL, SEND_ROOM) | (first != end ? BITS(SERIAL, RECEIVED) : 0);
+        return BITS(SERIAL, SEND_ROOM);
     case REGISTER(RECEIVED):
-        return arrived[first++];
+        return first != end ? arrived[first++] | BITS(RECEIVED, VALID) : 0;
+    case REGISTER(CRC):
+        return crc_value();
     default:
         return registers[offset / 4];
     }
@@ -114,6 +117,9 @@ void board_store(uint32_t offset, uint32_t value)
         sum = sum * 31 + value;
         wanted--;
         busy = wanted != 0 || fault == NEVER_ENDS;
+        break;
+    case REGISTER(CRC_BYTE):
+        crc_take(value);
         break;
     case REGISTER(SEND):
         if (filled == sizeof leaving) {

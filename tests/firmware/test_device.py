@@ -13,7 +13,7 @@ import pytest
 from firmware.link import GARBLED, Link, Request, Status, decode, encode
 from golden.errors import SaformerError
 from tests.firmware.garbage import garbage
-from tests.firmware.native import FOLDER, compile_native
+from tests.firmware.native import FOLDER, STAND_INS, compile_native
 
 MEMORY_BYTES = 1 << 16
 PROGRAM, ITEMS, LOGITS, COUNTERS = 64, 0x1000, 0x2000, 0x3000
@@ -48,8 +48,8 @@ class Process:
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
     path = tmp_path_factory.mktemp("device") / "device"
-    board = FOLDER.parent / "tests" / "firmware" / "board.c"
-    compile_native(path, ["device.c", "frame.c", "crc.c", board], "-fsanitize=address")
+    stand_ins = [STAND_INS / "board.c", STAND_INS / "crc.c"]
+    compile_native(path, ["device.c", "frame.c", *stand_ins], "-fsanitize=address")
     return path
 
 
@@ -105,6 +105,7 @@ def test_memory_is_written_read_and_checked(link):
     link.write(0, content)
     assert b"".join(word.to_bytes(4, "little") for word in link.read(0, 1000)) == content
     assert link.check(0, 1000, patience=5.0) == zlib.crc32(content)
+    assert link.check(8, 0, patience=5.0) == zlib.crc32(b"")
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 501])
