@@ -76,6 +76,7 @@ static enum status hello(const struct device *device, struct task *task)
         board_load(REGISTER(VERSION)),
         board_load(REGISTER(BUILD)),
         board_load(REGISTER(SHAPE)),
+        board_load(REGISTER(CLOCK)),
         device->memory_bytes,
         device->broken,
     };
@@ -145,7 +146,7 @@ enum { PROGRAM, PROGRAM_WORDS, ITEMS, ITEM_COUNT, LOGITS, COUNTERS, CYCLES, RUN_
 
 /* Where a run stands. */
 struct run {
-    uint32_t item, items;       /* the next item, in halves of words, and how many are left */
+    uint32_t pair, items;       /* the word with the next two items, and how many are left */
     uint32_t logits, counters;  /* the words where the next ones go */
 };
 
@@ -158,15 +159,28 @@ static enum status keep(const struct device *device, uint32_t *place, uint32_t w
     return DONE;
 }
 
-/* Gives the accelerator an item if it has room for one, and takes a result if there is one. */
+/* What ITEM_ROOM promises. */
+enum { ITEM_BURST = 16 };
+
+/* Gives the accelerator items. */
+static void feed(struct run *run)
+{
+    for (int left = ITEM_BURST / 2; left && run->items; left--) {
+        uint32_t pair = board_read(run->pair++);
+        board_store(REGISTER(INPUT), pair & 0xffff);
+        if (--run->items) {
+            board_store(REGISTER(INPUT), pair >> 16);
+            run->items--;
+        }
+    }
+}
+
+/* Gives the accelerator items if it has room for them, and takes a result if there is one. */
 static enum status move(const struct device *device, struct run *run, uint32_t state)
 {
     enum status status = DONE;
     if (run->items && state & BITS(STATUS, ITEM_ROOM)) {
-        uint32_t word = board_read(run->item / 2);
-        board_store(REGISTER(INPUT), word >> 16 * (run->item % 2) & 0xffff);
-        run->item++;
-        run->items--;
+        feed(run);
     }
     if (state & BITS(STATUS, LOGIT_WAITS)) {
         status = keep(device, &run->logits, board_load(REGISTER(LOGIT)));
@@ -222,7 +236,7 @@ static enum status run(const struct device *device, struct task *task)
         || !inside(device, words[LOGITS], 0) || !inside(device, words[COUNTERS], 0)) {
         return WRONG_ADDRESS;
     }
-    struct run run = {words[ITEMS] / 2, words[ITEM_COUNT], words[LOGITS] / 4, words[COUNTERS] / 4};
+    struct run run = {words[ITEMS] / 4, words[ITEM_COUNT], words[LOGITS] / 4, words[COUNTERS] / 4};
     board_store(REGISTER(CONTROL), BITS(CONTROL, RESET));
     board_store(REGISTER(PROGRAM), words[PROGRAM]);
     board_store(REGISTER(PROGRAM_WORDS), words[PROGRAM_WORDS]);

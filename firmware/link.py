@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
@@ -77,6 +78,7 @@ class Identity:
     version: int
     build: int
     shape: int
+    hertz: int
     memory_bytes: int
     broken_words: int
 
@@ -134,7 +136,7 @@ class Link:
 
     def hello(self) -> Identity:
         """Ask who is there. Raises SaformerError where nobody answers, or someone with another protocol."""
-        found = Identity(**dict(zip(Identity.__dataclass_fields__, self._words(Request.HELLO, b"", 7), strict=True)))
+        found = Identity(**dict(zip(Identity.__dataclass_fields__, self._words(Request.HELLO, b"", 8), strict=True)))
         if found.protocol != PROTOCOL_VERSION:
             raise SaformerError(
                 f"the device speaks version {found.protocol} of the protocol, this program {PROTOCOL_VERSION}: "
@@ -142,10 +144,12 @@ class Link:
             )
         return found
 
-    def write(self, address: int, content: bytes) -> None:
-        """Write words, as many as there are, frame by frame."""
+    def write(self, address: int, content: bytes, *, progress: Callable[[int], object] | None = None) -> None:
+        """Write words, as many as there are, frame by frame; ``progress`` is called with the bytes that are written."""
         for first in range(0, len(content), WRITE_BYTES):
             self._request(Request.WRITE, struct.pack("<I", address + first) + content[first : first + WRITE_BYTES])
+            if progress is not None:
+                progress(min(first + WRITE_BYTES, len(content)))
 
     def read(self, address: int, words: int) -> list[int]:
         """Read words, as many as there are, frame by frame."""

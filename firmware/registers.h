@@ -51,6 +51,11 @@ extern "C" {
 #define SAFORMER_SOC__CYCLES__VALUE_bp 0
 #define SAFORMER_SOC__CYCLES__VALUE_bw 32
 
+// reg - saformer_soc.CLOCK
+#define SAFORMER_SOC__CLOCK__HERTZ_bm 0xffffffff
+#define SAFORMER_SOC__CLOCK__HERTZ_bp 0
+#define SAFORMER_SOC__CLOCK__HERTZ_bw 32
+
 // reg - saformer_soc.CONTROL
 #define SAFORMER_SOC__CONTROL__START_bm 0x1
 #define SAFORMER_SOC__CONTROL__START_bp 0
@@ -161,7 +166,8 @@ typedef struct __attribute__ ((__packed__)) {
     uint32_t SHAPE;
     uint32_t MEMORY;
     uint32_t CYCLES;
-    uint8_t RESERVED_18_1f[0x8];
+    uint32_t CLOCK;
+    uint8_t RESERVED_1c_1f[0x4];
     uint32_t CONTROL;
     uint32_t STATUS;
     uint32_t PROGRAM;

@@ -12,6 +12,7 @@ from scripts.estimate import estimate
 from scripts.golden import golden
 from scripts.init import init
 from scripts.lower import lower_model
+from scripts.run import run
 from scripts.scaling import scaling
 from scripts.synth import synth
 from scripts.train import train
@@ -26,7 +27,7 @@ app = typer.Typer(
     help="A spiking transformer from PyTorch to bit-exact RTL: train it, run its integer model, run it on the "
     "simulated accelerator and compare the two.",
 )
-for command in (bench, cosim, estimate, golden, init, scaling, synth, train):
+for command in (bench, cosim, estimate, golden, init, run, scaling, synth, train):
     app.command()(command)
 app.command("lower")(lower_model)
 

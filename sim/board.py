@@ -13,6 +13,9 @@ from hw.soc.soc import Soc
 from hw.soc.uart import Receiver, Sender
 from sim.native import NativeModel
 
+HERTZ = 50_000_000
+"""What the board says of its clock: that of a small FPGA."""
+
 DIVISOR = 8
 """Cycles of a bit on the line: a frame arrives faster than the firmware reads it, but not more than one at a time."""
 
@@ -56,7 +59,11 @@ class SimulatedBoard(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.soc = soc = Soc(
-            config=self._config, divisor=DIVISOR, memory_bytes=self._memory_bytes, firmware=self._firmware
+            config=self._config,
+            hertz=HERTZ,
+            divisor=DIVISOR,
+            memory_bytes=self._memory_bytes,
+            firmware=self._firmware,
         )
         m.submodules.memory = memory = ProgramMemory(config=self._config, size=self._memory_bytes)
         m.submodules.sender = sender = Sender(divisor=DIVISOR)

@@ -8,7 +8,7 @@ import numpy as np
 from hw.compile.lowering import Lowered
 from hw.counters import Counter
 from hw.program import Kind
-from sim.expected import PORTS, Beats, Expected
+from sim.expected import Beats, Expected
 
 IMAGE = "program image"
 """What a difference in the words from external memory is called."""
@@ -29,7 +29,8 @@ class HardwareRun:
 
     Members
     -------
-    ports : the records of every port of `PORTS`
+    ports : the records of every port that could be watched: of `sim.expected.PORTS` in a simulation of the
+        accelerator, of the logits alone on a board
     counters : as they came, int64 [K, 3] with layer, counter and value
     cycles : from the start to the end
     """
@@ -71,8 +72,8 @@ def compare(lowered: Lowered, expected: Sequence[Expected], run: HardwareRun) ->
     """Every difference between the traces and counters of a run and what they must be, in the order of the layers."""
     mismatches = []
     for number, (layer, wanted) in enumerate(zip(lowered.layers, expected, strict=True)):
-        for port in PORTS:
-            mismatches += _compare_port(layer.step.name, port, number, wanted.beats.get(port, ()), run.ports[port])
+        for port, records in run.ports.items():
+            mismatches += _compare_port(layer.step.name, port, number, wanted.beats.get(port, ()), records)
         mismatches += _compare_counters(layer.step.name, layer.step.kind, number, wanted, run)
     words = lowered.program.size // lowered.config.bus_bytes
     fetched = _difference(IMAGE, "sum of counter BUS_WORDS", words, run.total(Counter.BUS_WORDS))

@@ -61,7 +61,7 @@ class ProgramMemory(wiring.Component):
     Parameters
     ----------
     config : of which the width of the bus counts
-    size : bytes, a power of two
+    size : bytes, a multiple of the width of the bus
 
     Members
     -------
@@ -70,12 +70,12 @@ class ProgramMemory(wiring.Component):
     **Latency**: two cycles from an address to its word. **Throughput**: a word a cycle in a burst, a burst in ``words +
     1`` cycles to read and ``words + 2`` to write.
 
-    Raises TypeError for a size that is no power of two, or smaller than two words.
+    Raises TypeError for a size that is no whole number of words, or smaller than two.
     """
 
     def __init__(self, *, config: HardwareConfig, size: int):
-        if type(size) is not int or size < 2 * config.bus_bytes or size & (size - 1):
-            raise TypeError(f"size must be a power of two of at least {2 * config.bus_bytes}, not {size!r}")
+        if type(size) is not int or size < 2 * config.bus_bytes or size % config.bus_bytes:
+            raise TypeError(f"size must be a multiple of {config.bus_bytes} and at least twice that, not {size!r}")
         self._config, self._depth = config, size // config.bus_bytes
         super().__init__({"bus": In(memory_signature(config))})
 

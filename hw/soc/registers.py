@@ -22,6 +22,7 @@ REGISTERS = (
     ),
     Register(name="MEMORY", address=0x10, fields=(Field(name="bytes", low=0, width=32, kind=Kind.VALUE),)),
     Register(name="CYCLES", address=0x14, fields=(Field(name="value", low=0, width=32, kind=Kind.VALUE),)),
+    Register(name="CLOCK", address=0x18, fields=(Field(name="hertz", low=0, width=32, kind=Kind.VALUE),)),
     Register(
         name="CONTROL",
         address=0x20,

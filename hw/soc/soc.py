@@ -31,8 +31,12 @@ SELECT_BITS = 4
 TARGETS = {"firmware": 0x0, "registers": 0x1, "program": 0x4}
 """What the highest bits of an address of the core say."""
 
-ITEMS, BYTES = 64, 512
-"""Depth of the queues of input items and of received bytes: two frames, because the host waits for its answers."""
+ITEMS, ROOM = 128, 18
+"""Depth of the queue of input items, and how many places are free when the firmware may write 16: two are on their way
+while it asks."""
+
+BYTES = 512
+"""Depth of the queue of received bytes: two frames, because the host waits for its answers."""
 
 
 def build_hash(config: HardwareConfig) -> int:
@@ -58,6 +62,7 @@ class Soc(wiring.Component):
     Parameters
     ----------
     config : the accelerator
+    hertz : frequency of the clock, for the register CLOCK
     divisor : cycles of a bit on the serial line
     memory_bytes : size of the program memory
     firmware : words that the core starts with
@@ -73,8 +78,8 @@ class Soc(wiring.Component):
 
     foreign = (PICORV32,)
 
-    def __init__(self, *, config: HardwareConfig, divisor: int, memory_bytes: int, firmware: Sequence[int]):
-        self.config = config
+    def __init__(self, *, config: HardwareConfig, hertz: int, divisor: int, memory_bytes: int, firmware: Sequence[int]):
+        self.config, self._hertz = config, hertz
         self._divisor, self._memory_bytes, self._firmware = divisor, memory_bytes, firmware
         super().__init__(
             {
@@ -135,6 +140,7 @@ class Soc(wiring.Component):
             bank.shape_bus_bytes.eq(config.bus_bytes),
             bank.memory_bytes.eq(self._memory_bytes),
             bank.cycles_value.eq(cycles),
+            bank.clock_hertz.eq(self._hertz),
         ]
 
     def _sum_up(self, m, bank):
@@ -193,7 +199,7 @@ class Soc(wiring.Component):
             port.forget.eq(bank.control_reset),
             bank.status_busy.eq(accelerator.busy | bank.control_start),
             bank.status_error.eq(accelerator.error),
-            bank.status_item_room.eq(items.w_level < ITEMS - 2),
+            bank.status_item_room.eq(items.w_level < ITEMS - ROOM),
             bank.status_logit_waits.eq(results.logit_waits),
             bank.status_counter_waits.eq(results.counter_waits),
             bank.status_lost.eq(lost | results.lost),

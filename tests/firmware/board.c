@@ -84,6 +84,8 @@ uint32_t board_load(uint32_t offset)
         return 0x12345678;
     case REGISTER(SHAPE):
         return (uint32_t)BUS_BYTES << SAFORMER_SOC__SHAPE__BUS_BYTES_bp;
+    case REGISTER(CLOCK):
+        return 50000000;
     case REGISTER(MEMORY):
         return sizeof memory;
     case REGISTER(CYCLES):

@@ -6,23 +6,19 @@ import pytest
 
 import firmware
 from firmware.link import Identity, Link
-from hw.config import HARDWARE
 from hw.soc.registers import REGISTERS
 from hw.soc.soc import FIRMWARE_BYTES, build_hash
 from hw.synth.foreign import ForeignModule, foreign_rtlil
 from scripts.firmware import build
-from sim.board import BoardLine, SimulatedBoard
+from sim.board import HERTZ, BoardLine
 from sim.native import NativeModel
 from tests.firmware.garbage import garbage
-
-CONFIG = HARDWARE["small"]
-MEMORY_BYTES = 1 << 16
+from tests.hw.soc.board import CONFIG, MEMORY_BYTES, board
 
 
 @pytest.fixture(scope="module")
 def model():
-    board = SimulatedBoard(config=CONFIG, memory_bytes=MEMORY_BYTES, firmware=firmware.image())
-    with NativeModel(board) as running:
+    with NativeModel(board()) as running:
         yield running
 
 
@@ -53,6 +49,7 @@ def test_it_says_what_it_is(link):
         version=version,
         build=build_hash(CONFIG),
         shape=shape,
+        hertz=HERTZ,
         memory_bytes=MEMORY_BYTES,
         broken_words=0,
     )

@@ -1,0 +1,138 @@
+"""``saformer run``: a network on a board, or on the whole SoC in simulation, over its serial line."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+import firmware
+from firmware.link import Identity, Link
+from firmware.port import BAUD, SerialPort
+from golden.errors import SaformerError
+from hw.compile.choose import lower_for
+from hw.compile.lowering import Lowered, lower
+from hw.config import load_hardware
+from scripts.conventions import conventions
+from scripts.cosim import DIFFERENT, SHOWN
+from scripts.inputs import DataFolder, JsonFile, ModelName, NamedModel, RandomFrames, load_images, resolve_model
+from scripts.outputs import ensure_writable, write_json
+from scripts.tables import bars, console, integer, millijoule, recognised
+from sim.board import SimulatedBoard
+from sim.cosim import cosim
+from sim.device import DeviceEngine, find_hardware, plan_memory
+from sim.terminal import BoardTerminal
+
+SIMULATION = "sim"
+"""The port that is no port."""
+
+SIMULATED_PATIENCE = 30.0
+"""Seconds in which a simulated board answers a short request, on a machine that does something else."""
+
+SMALLEST_MEMORY = 1 << 18
+"""Bytes of a simulated board's memory: small models share a board."""
+
+
+def run(
+    model: ModelName = "tiny",
+    port: Annotated[
+        str, typer.Option(metavar="DEV", help="Serial port of the board, or sim: the whole SoC, simulated.")
+    ] = SIMULATION,
+    images: Annotated[int, typer.Option(metavar="K", min=1, help="Number of images.")] = 1,
+    first: Annotated[int, typer.Option(metavar="I", min=0, help="Number of the first image.")] = 0,
+    data: DataFolder = None,
+    random: RandomFrames = False,
+    hardware: Annotated[
+        str | None,
+        typer.Option(
+            "--hw",
+            metavar="CONFIG",
+            help="Sizes of the accelerator, where the board's are none of the named ones; of a simulated board, by "
+            "default the first that the model fits.",
+        ),
+    ] = None,
+    baud: Annotated[int, typer.Option(metavar="B", min=9600, help="Bits a second of the serial line.")] = BAUD,
+    json: JsonFile = None,
+) -> None:
+    """Run a network on a board, and compare logits and counters with the integer model.
+
+    The program is written into the board's memory unless it is there, then one image after the other is sent. Exits
+    with 1 if anything differs from the integer model, and says where.
+    """
+    ensure_writable(json)
+    named = resolve_model(model)
+    chosen = load_images(named.model.config, data, first=first, count=images, random=random)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with bars(*columns) as bar, _board(port, named, hardware, baud, bar) as (engine, lowered, identity):
+        task = bar.add_task("images", total=None)
+        begin = time.monotonic()
+        result = cosim(named.model, chosen.images, chosen.labels, config=lowered.config, engine=engine, lowered=lowered)
+        seconds = time.monotonic() - begin
+        bar.remove_task(task)
+    figures = result.to_json() | {
+        "port": port,
+        "clock_hz": identity.hertz,
+        "latency_ms": 1000 * result.cycles_per_image / identity.hertz,
+        "frames_per_second": identity.hertz / result.cycles_per_image,
+        "seconds": seconds,
+    }
+    if json is not None:
+        write_json(json, figures)
+    _print(named, lowered.config.name, figures)
+    if not figures["bit_exact"]:
+        raise typer.Exit(DIFFERENT)
+
+
+@contextmanager
+def _board(
+    port: str, named: NamedModel, hardware: str | None, baud: int, bar: Progress
+) -> Iterator[tuple[DeviceEngine, Lowered, Identity]]:
+    """The board at a port, ready to take a program, and the program for it."""
+    if port == SIMULATION:
+        lowered = lower_for(named.model, hardware)
+        size = max(SMALLEST_MEMORY, 1 << (plan_memory(lowered).size - 1).bit_length())
+        task = bar.add_task("building the simulation", total=None)
+        board = SimulatedBoard(config=lowered.config, memory_bytes=size, firmware=firmware.image())
+        with BoardTerminal(board) as terminal, SerialPort(terminal.port) as line:
+            bar.remove_task(task)
+            link = Link(line, patience=SIMULATED_PATIENCE)
+            identity = link.hello()
+            yield _engine(link, identity, lowered, terminal.cycles_per_second, bar), lowered, identity
+    else:
+        with SerialPort(port, baud=baud) as line:
+            line.restart()
+            link = Link(line)
+            identity = link.hello()
+            config = find_hardware(identity, None if hardware is None else load_hardware(hardware))
+            lowered = lower(named.model, config)
+            yield _engine(link, identity, lowered, identity.hertz, bar), lowered, identity
+
+
+def _engine(link: Link, identity: Identity, lowered: Lowered, speed: float, bar: Progress) -> DeviceEngine:
+    if identity.broken_words:
+        raise SaformerError(f"the board's memory failed its check in {identity.broken_words} words: it is broken")
+    task = bar.add_task("uploading the program", total=lowered.program.size)
+    return DeviceEngine(link, identity, cycles_per_second=speed, progress=lambda done: bar.update(task, completed=done))
+
+
+def _print(named: NamedModel, hardware: str, figures: dict) -> None:
+    """Print what was compared, what came out, and the energy by every convention."""
+    out, count = console(), figures["images"]
+    for mismatch in figures["mismatches"][:SHOWN]:
+        out.print(f"mismatch    {mismatch}", soft_wrap=True)
+    verdict = "bit-exact" if figures["bit_exact"] else f"NOT equal: {len(figures['mismatches'])} differences"
+    for line in (
+        f"model       {named.name}; counts, cycles and energy are per image",
+        f"hardware    {hardware} at {figures['port']}, {figures['clock_hz'] / 1e6:g} MHz",
+        f"comparison  {verdict}: logits and counters of {integer(count)} images",
+        f"accuracy    {recognised(figures['accuracy'])} on these images" + ("" if named.trained else " (untrained)"),
+        f"latency     {integer(figures['cycles_per_image'])} cycles, {figures['latency_ms']:.2f} ms at this clock: "
+        f"{figures['frames_per_second']:.1f} frames a second",
+        f"work        {integer(figures['sops'] / count)} accumulates, {figures['accumulates_per_cycle']:.1f} a cycle",
+        f"time        {figures['seconds']:.1f} s, with the upload and the integer model",
+    ):
+        out.print(line, soft_wrap=True)
+    for row in conventions(figures):
+        out.print(f"energy      {millijoule(row.millijoules)} by {row.name}: {row.bills}", soft_wrap=True)
