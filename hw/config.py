@@ -177,6 +177,17 @@ HARDWARE = {
             query_depth=4096,
             **_BEAT,
         ),
+        HardwareConfig(
+            name="default-32",
+            lanes=32,
+            acc_bits=16,
+            current_bits=22,
+            weight_depth=2048,
+            spike_depth=4096,
+            stream_depth=4096,
+            query_depth=4096,
+            **_BEAT,
+        ),
         # 384 channels are two groups; the weights of a beat of two channels share a block RAM.
         HardwareConfig(
             name="wide",

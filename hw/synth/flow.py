@@ -3,9 +3,11 @@
 import hashlib
 import json
 import re
+import shlex
 import shutil
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -17,7 +19,11 @@ from hw.synth.tools import cached_folder, run_tool, run_yosys
 TOP = "top"
 """The module that is synthesised as a whole."""
 
+REPORT = "report.json"
+"""What nextpnr reports, in the folder that it runs in."""
+
 _MAPPED = re.compile(r"^mapping memory (\S+) via (\S+)$|^using FF mapping for memory (\S+)$", re.MULTILINE)
+_MEMORY = re.compile(r"^  memory width (\d+) size (\d+) \\(\S+)$", re.MULTILINE)
 _PLACING = re.compile(r"at iteration #(\d+), type ALL")
 _ROUTING = re.compile(r"\biter=(\d+) wires=\d+ overused=(\d+)")
 
@@ -49,13 +55,15 @@ def hierarchy(rtlil: str) -> dict[str, dict[str, str]]:
 
 def memory_depths(rtlil: str, top: str) -> dict[str, int]:
     """Return the entries of every memory below a module, by the path that it has in the netlist."""
+    return {path: depth for path, (_, depth) in memory_sizes(rtlil, top).items()}
+
+
+def memory_sizes(rtlil: str, top: str) -> dict[str, tuple[int, int]]:
+    """Return width and entries of every memory below a module, by the path that it has in the netlist."""
     modules, inside = _modules(rtlil), hierarchy(rtlil)
 
-    def below(name: str, path: str) -> dict[str, int]:
-        found = {
-            f"{path}.{memory}": int(size)
-            for size, memory in re.findall(r"^  memory width \d+ size (\d+) \\(\S+)$", modules[name], re.MULTILINE)
-        }
+    def below(name: str, path: str) -> dict[str, tuple[int, int]]:
+        found = {f"{path}.{name}": (int(width), int(depth)) for width, depth, name in _MEMORY.findall(modules[name])}
         for instance, module in inside[name].items():
             if module in modules:
                 found |= below(module, f"{path}.{instance}")
@@ -123,20 +131,91 @@ def place_and_route(
     ``megahertz`` is what it aims at, and ``watch`` is told how far it is. Raises SaformerError when the design does not
     fit, with nextpnr's messages.
     """
-    package = device.router
-    options = [*device.options, "--freq", str(megahertz), "--seed", str(seed), "--timing-allow-fail"]
-    key = _key(netlist.path.read_text(), json.dumps([package, version(package), options]))
+    pins = "".join(f'IO_LOC "{port}" {pin};\n' for port, pin in device.pins.items())
+    work = _Placement(netlist, device, seed, megahertz, options=device.alone, files={PINS_FILE: pins}, watch=watch)
+    return json.loads((cached_folder("routed", work.key, work, keep=(REPORT,)) / REPORT).read_text())
+
+
+def make_bitstream(
+    netlist: Netlist,
+    device: Device,
+    *,
+    constraints: str,
+    package: Sequence[str],
+    seed: int,
+    megahertz: float,
+    watch: Callable[[str], object] = lambda stage: None,
+) -> tuple[dict, bytes]:
+    """Return nextpnr's report of a design on the pins of a board, and the bitstream.
+
+    ``constraints`` is the text that says where the pins are, ``package`` the options that select the device with them.
+    Raises SaformerError when the design does not fit, with nextpnr's messages.
+    """
+    how = device.bitstream
+    options = (*package, *how.options)
+    route = _Placement(netlist, device, seed, megahertz, options, files={how.constraints: constraints}, watch=watch)
 
     def work(folder: Path) -> None:
-        # The tool does not see every absolute path, and none that a link leads to.
-        shutil.copyfile(netlist.path, folder / "netlist.json")
-        (folder / PINS_FILE).write_text("".join(f'IO_LOC "{port}" {pin};\n' for port, pin in device.pins.items()))
-        command = Path(sys.executable).with_name(package)
-        files = ("--json", "netlist.json", "--report", "report.json")
-        run_tool([command, *options, *files], cwd=folder, watch=lambda line: _tell_stage(line, watch))
+        route(folder)
+        packer, *arguments = how.packer
+        run_tool([_installed(packer), *arguments], cwd=folder)
 
-    folder = cached_folder("routed", key, work, keep=("report.json",))
-    return json.loads((folder / "report.json").read_text())
+    folder = cached_folder("routed", route.key, work, keep=(REPORT, how.file))
+    return json.loads((folder / REPORT).read_text()), (folder / how.file).read_bytes()
+
+
+def write_verilog(rtlil: str) -> str:
+    """Return a design as one Verilog file, for other tools. Raises SaformerError with Yosys' messages."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "top.il").write_text(rtlil)
+        commands = ("read_rtlil top.il", "proc", "memory_collect", "write_verilog -norename -noattr top.v")
+        run_yosys(commands, cwd=Path(folder))
+        return Path(folder, "top.v").read_text()
+
+
+def flow_script(device: Device, *, package: Sequence[str], source: str, megahertz: float) -> str:
+    """Return a shell script that makes the bitstream of a Verilog file with tools on the path."""
+    how = device.bitstream
+    router = [device.router, *device.options, *package, *how.options, "--freq", f"{megahertz:g}", "--json", "top.json"]
+    commands = [
+        ["yosys", "-p", shlex.quote(f"read_verilog {source}; {device.synthesis} -top {TOP} -json top.json")],
+        [word.removeprefix("yowasp-") for word in router],
+        [word.removeprefix("yowasp-") for word in how.packer],
+    ]
+    return "\n".join(["#!/bin/sh", "set -e", *(" ".join(command) for command in commands), ""])
+
+
+class _Placement:
+    """A run of nextpnr in a folder, and the key of its result."""
+
+    def __init__(
+        self,
+        netlist: Netlist,
+        device: Device,
+        seed: int,
+        megahertz: float,
+        options: Sequence[str],
+        files: Mapping[str, str],
+        watch: Callable[[str], object],
+    ):
+        timing = ("--freq", str(megahertz), "--seed", str(seed), "--timing-allow-fail")
+        self._netlist, self._tool, self._files, self._watch = netlist, device.router, files, watch
+        self._options = [*device.options, *options, *timing]
+        described = json.dumps([device.router, version(device.router), self._options, dict(files)])
+        self.key = _key(netlist.path.read_text(), described)
+
+    def __call__(self, folder: Path) -> None:
+        # The tool does not see every absolute path, and none that a link leads to.
+        shutil.copyfile(self._netlist.path, folder / "netlist.json")
+        for name, text in self._files.items():
+            (folder / name).write_text(text)
+        command = [_installed(self._tool), *self._options, "--json", "netlist.json", "--report", REPORT]
+        run_tool(command, cwd=folder, watch=lambda line: _tell_stage(line, self._watch))
+
+
+def _installed(command: str) -> Path:
+    """The path of a command that comes with a package."""
+    return Path(sys.executable).with_name(command)
 
 
 def _tell_stage(line: str, watch: Callable[[str], object]) -> None:

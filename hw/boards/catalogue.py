@@ -1,0 +1,15 @@
+"""The boards by name."""
+
+from golden.errors import SaformerError
+from hw.boards.board import Board
+from hw.boards.ulx3s import ULX3S_85F
+
+BOARDS = {board.name: board for board in (ULX3S_85F,)}
+
+
+def find_board(name: str) -> Board:
+    """Return a board by its name. Raises SaformerError for one that is not known."""
+    try:
+        return BOARDS[name]
+    except KeyError:
+        raise SaformerError(f"no board {name!r}: use one of {', '.join(BOARDS)}") from None

@@ -1,0 +1,83 @@
+"""Clocks of boards: from an oscillator to the frequency of the SoC."""
+
+from dataclasses import dataclass
+
+from amaranth import Const, Instance, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.errors import SaformerError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ecp5Ratio:
+    """Dividers of an ECP5 PLL whose output is fed back: ``out = in * feedback / reference``, and the oscillator runs at
+    ``out * output``."""
+
+    reference: int
+    feedback: int
+    output: int
+
+
+OSCILLATOR_MHZ = (400, 800)
+"""Range of the oscillator of an ECP5 PLL (Lattice FPGA-DS-02012, table of the sysCLOCK PLL)."""
+
+REFERENCE_MHZ = 3.125
+"""Lowest frequency at its phase detector (the same)."""
+
+
+def ecp5_ratio(source: int, target: int) -> Ecp5Ratio:
+    """Return the dividers that make ``target`` hertz of ``source``, with the fastest comparison.
+
+    Raises SaformerError where there are none.
+    """
+    for reference in range(1, int(source / (REFERENCE_MHZ * 1e6)) + 1):
+        feedback, rest = divmod(target * reference, source)
+        output = int(OSCILLATOR_MHZ[1] * 1e6 // target)
+        in_range = OSCILLATOR_MHZ[0] * 1e6 <= target * output
+        if rest == 0 and 1 <= feedback <= 80 and 1 <= output <= 128 and in_range:
+            return Ecp5Ratio(reference=reference, feedback=feedback, output=output)
+    raise SaformerError(f"no PLL setting makes {target / 1e6:g} MHz of {source / 1e6:g} MHz: choose another frequency")
+
+
+class Ecp5Pll(wiring.Component):
+    """The PLL of an ECP5.
+
+    Parameters
+    ----------
+    source, target : hertz of the oscillator and of the clock
+
+    Members
+    -------
+    i : In(1), the oscillator
+    o : Out(1), the clock
+    locked : Out(1), it is stable
+
+    Raises SaformerError where the PLL cannot make that frequency.
+    """
+
+    def __init__(self, *, source: int, target: int):
+        self._ratio = ecp5_ratio(source, target)
+        super().__init__({"i": In(1), "o": Out(1), "locked": Out(1)})
+
+    def elaborate(self, platform):
+        m, ratio, clock = Module(), self._ratio, Signal()
+        m.d.comb += self.o.eq(clock)
+        m.submodules.pll = Instance(
+            "EHXPLLL",
+            p_CLKI_DIV=ratio.reference,
+            p_CLKFB_DIV=ratio.feedback,
+            p_CLKOP_DIV=ratio.output,
+            p_CLKOP_ENABLE="ENABLED",
+            # The middle of the output's period, which is what the vendor's tool sets for a phase of 0.
+            p_CLKOP_CPHASE=ratio.output // 2 - 1,
+            p_CLKOP_FPHASE=0,
+            p_FEEDBK_PATH="CLKOP",
+            i_CLKI=self.i,
+            i_CLKFB=clock,
+            i_RST=Const(0),
+            i_STDBY=Const(0),
+            o_CLKOP=clock,
+            o_LOCK=self.locked,
+        )
+        return m

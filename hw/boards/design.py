@@ -1,0 +1,56 @@
+"""A board's design in the tools' languages, and what it will take of the device before they run."""
+
+from dataclasses import dataclass
+
+import firmware
+from golden.errors import SaformerError
+from hw.boards.board import Board, BoardDesign
+from hw.config import HardwareConfig
+from hw.soc.soc import Soc
+from hw.synth.devices import DEVICES
+from hw.synth.flow import TOP, memory_sizes
+from hw.synth.foreign import foreign_rtlil
+
+BLOCK_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
+"""Entries and width that a block RAM of an ECP5 can have."""
+
+SMALLEST_BLOCK = 33
+"""Entries from which a memory becomes block RAM; up to 32 it is LUT RAM."""
+
+LUT_OF_SOC, LUT_OF_LANE = 10_900, 95
+"""Estimate of the LUTs: of everything but the lanes, and of a lane."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DesignText:
+    """A board's design as `rtlil`, and the `constraints` of its pins."""
+
+    rtlil: str
+    constraints: str
+
+
+def design_text(board: Board, config: HardwareConfig) -> DesignText:
+    """Return the design: the same text on every machine.
+
+    Raises SaformerError for a configuration that the board's clock or memory does not allow.
+    """
+    if board.memory_bytes % config.bus_bytes:
+        raise SaformerError(f"{board.name}: its memory is no whole number of words of {config.bus_bytes} bytes")
+    design = BoardDesign(board=board, config=config, firmware=firmware.image())
+    files = board.platform().prepare(design, "top", emit_src=False).files
+    rtlil = files["top.il"] + "".join(foreign_rtlil(module) for module in Soc.foreign)
+    return DesignText(rtlil=rtlil, constraints=files[DEVICES[board.device].bitstream.constraints])
+
+
+def block_memories(rtlil: str) -> dict[str, int]:
+    """Return the block RAMs of an ECP5 that every memory takes, by its path: the smallest number that holds it."""
+    return {
+        path: min(-(-depth // entries) * -(-width // bits) for entries, bits in BLOCK_SHAPES)
+        for path, (width, depth) in memory_sizes(rtlil, TOP).items()
+        if depth >= SMALLEST_BLOCK
+    }
+
+
+def estimate_luts(config: HardwareConfig) -> int:
+    """Return about how many LUTs of an ECP5 the SoC takes: a line through what was measured."""
+    return LUT_OF_SOC + LUT_OF_LANE * config.lanes

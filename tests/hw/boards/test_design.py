@@ -1,0 +1,51 @@
+"""A board's design as text, and the estimate of its block RAMs."""
+
+from dataclasses import replace
+
+import pytest
+
+from golden.errors import SaformerError
+from hw.boards.catalogue import BOARDS, find_board
+from hw.boards.design import block_memories, design_text
+from hw.config import HARDWARE
+from hw.synth.devices import DEVICES
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_boards_are_complete(name):
+    board = BOARDS[name]
+    assert board.name == name
+    assert board.hardware in HARDWARE
+    assert DEVICES[board.device].bitstream is not None
+    assert board.memory_bytes % HARDWARE[board.hardware].bus_bytes == 0
+    # The receiver stands 4 % at the end of a byte; half of it is the other end's.
+    assert abs(board.hertz / board.baud / round(board.hertz / board.baud) - 1) < 0.02
+
+
+def test_a_design_is_the_same_text_twice_and_has_its_pins():
+    board = find_board("ulx3s-85f")
+    first, second = (design_text(board, HARDWARE["small"]) for _ in range(2))
+    assert first == second
+    assert 'LOCATE COMP "uart_0__rx__io" SITE "M1";' in first.constraints
+    assert "module \\picorv32" in first.rtlil
+    assert "/" not in "".join(line for line in first.rtlil.splitlines() if "attribute" in line)
+
+
+def test_block_memories_are_the_smallest_number_that_holds_a_memory():
+    text = design_text(find_board("ulx3s-85f"), HARDWARE["small"])
+    found = block_memories(text.rtlil)
+    # 49,152 words of 32 bits, and 4,096 words of 32 bits.
+    assert found["top.memory.words"] == 96
+    assert found["top.soc.inside.firmware.words"] == 8
+    assert not any("fetcher.fifo" in path for path in found)
+
+
+def test_memory_must_be_whole_words():
+    board = replace(find_board("ulx3s-85f"), memory_bytes=1001)
+    with pytest.raises(SaformerError, match="its memory is no whole number of words of 4 bytes"):
+        design_text(board, HARDWARE["small"])
+
+
+def test_an_unknown_board():
+    with pytest.raises(SaformerError, match="no board 'basys': use one of ulx3s-85f"):
+        find_board("basys")
