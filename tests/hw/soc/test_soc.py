@@ -9,7 +9,7 @@ from firmware.link import Identity, Link
 from hw.soc.registers import REGISTERS
 from hw.soc.soc import FIRMWARE_BYTES, build_hash
 from hw.synth.foreign import ForeignModule, foreign_rtlil
-from scripts.firmware import build
+from scripts.firmware import build, stack_bound
 from sim.board import HERTZ, BoardLine
 from sim.native import NativeModel
 from tests.firmware.garbage import garbage
@@ -35,9 +35,20 @@ def link(line):
 
 
 def test_the_firmware_in_the_project_is_the_one_that_is_built():
-    content = firmware.IMAGE.read_bytes()
-    assert build() == content, "run `python -m scripts.firmware`"
-    assert len(content) < FIRMWARE_BYTES // 2
+    image, sizes = build()
+    assert image == firmware.IMAGE.read_bytes(), "run `python -m scripts.firmware`"
+    # Limits to notice by: what grows past them grows past half of the memory soon.
+    assert sizes.code <= 5 * 1024
+    assert sizes.data + sizes.zeroed <= 512
+    assert 256 <= sizes.stack <= 1536
+    assert sizes.code + sizes.data + sizes.zeroed + sizes.stack < FIRMWARE_BYTES // 2
+
+
+def test_frames_are_found_in_an_image():
+    frame, back, other = 0xFE010113, 0x02010113, 0xFFF50513  # addi sp, sp, -32; addi sp, sp, 32; addi a0, a0, -1
+    assert stack_bound(b"".join(word.to_bytes(4, "little") for word in (frame, other, back, frame))) == 64
+    with pytest.raises(ValueError, match="larger than 2 KiB"):
+        stack_bound(0x00510133.to_bytes(4, "little"))  # add sp, sp, t0
 
 
 def test_it_says_what_it_is(link):
