@@ -219,7 +219,7 @@ def _list() -> None:
     rows = [
         (
             board.name,
-            board.device,
+            board.title,
             integer(DEVICES[board.device].capacity["lut"]),
             integer(DEVICES[board.device].capacity["block"]),
             f"{board.hertz / 1e6:g}",
@@ -228,7 +228,7 @@ def _list() -> None:
         )
         for board in BOARDS.values()
     ]
-    columns = ("board", "device", "LUT", "block RAM", "MHz", "program memory, bytes", "hardware")
+    columns = ("name", "board", "LUT", "block RAM", "MHz", "program memory, bytes", "hardware")
     console().print(table(columns, rows))
 
 

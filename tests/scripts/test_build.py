@@ -12,6 +12,7 @@ from hw.boards.design import DesignText
 from hw.boards.ulx3s import ULX3S_85F
 from scripts import build as command
 from scripts.cli import main
+from tests.scripts.errors import error_of
 
 
 class Counter(Elaboratable):
@@ -38,15 +39,6 @@ def small(monkeypatch, tmp_path):
     text = DesignText(rtlil=files["top.il"], constraints=files["top.lpf"])
     monkeypatch.setattr(command, "design_text", lambda board, config: text)
     return tmp_path
-
-
-def error_of(capsys, *arguments):
-    """Run a command line that must fail, and return its message."""
-    assert main([str(argument) for argument in arguments]) == 2
-    captured = capsys.readouterr()
-    assert captured.err.startswith("error: ")
-    assert captured.err.count("\n") == 1
-    return captured.err
 
 
 def test_the_same_inputs_and_seed_give_the_same_bytes(small, monkeypatch, capsys):
@@ -116,7 +108,7 @@ def test_a_program_that_the_memory_does_not_hold():
 
 def test_boards_are_listed(capsys):
     assert main(["build", "--list"]) == 0
-    assert "ulx3s-85f   lfe5u-85f   83,640" in capsys.readouterr().out
+    assert "ULX3S with LFE5U-85F   83,640" in capsys.readouterr().out
 
 
 def test_loading_needs_a_file_and_the_loader(capsys, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from scripts.cli import main
+from tests.scripts.errors import error_of
 
 EVENTS = 'input = "events"\nin_channels = 2\ndim = 16\ndepth = 1\nimage_size = 40\nwindows = 4\ntimesteps = 3\n'
 
@@ -21,15 +22,6 @@ def model(tmp_path):
     path = tmp_path / "small.safetensors"
     assert main(["init", str(tmp_path / "small.toml"), "--seed", "3", "--out", str(path)]) == 0
     return path
-
-
-def error_of(capsys, *arguments):
-    """Run a command line that must fail, and return its message."""
-    assert main([str(argument) for argument in arguments]) == 2
-    captured = capsys.readouterr()
-    assert captured.err.startswith("error: ")
-    assert captured.err.count("\n") == 1
-    return captured.err
 
 
 @pytest.mark.parametrize("command", [(), ("cosim",), ("golden",), ("init",), ("lower",), ("train",)])

@@ -8,6 +8,7 @@ import pytest
 from scripts import run
 from scripts.cli import main
 from tests.hw.soc.board import CONFIG, MEMORY_BYTES
+from tests.scripts.errors import error_of
 
 MODEL = 'name = "sample"\ndim = 16\ndepth = 1\nimage_size = 16\ntimesteps = 3\n'
 
@@ -45,7 +46,4 @@ def test_images_run_on_the_simulated_board(files, capsys):
     ],
 )
 def test_bad_input_is_one_line_and_status_2(files, capsys, arguments, message):
-    assert main(["run", str(files / "model.toml"), *arguments]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
+    assert message in error_of(capsys, "run", files / "model.toml", *arguments)
