@@ -12,6 +12,9 @@ from hw.neurons.one_hot import either
 from hw.neurons.pipeline import delay
 from hw.program import DESCRIPTOR, INTERVAL
 
+NEIGHBOURS = 8
+"""Beats whose sums meet in a register on their way out."""
+
 WEIGHT_CYCLES = 2
 """Cycles from an event to its weights: the memory and the register behind it."""
 
@@ -112,7 +115,7 @@ class LaneArray(wiring.Component):
     events : In(stream of `hw.beats.event_layout`)
     sums : Out(stream of `lane_layout`, always ready)
 
-    Latency: five cycles from the last event of a position to its first beat. Throughput: one event a cycle, except that
+    Latency: six cycles from the last event of a position to its first beat. Throughput: one event a cycle, except that
     the last event of a position waits until an interval has passed since the one before.
     """
 
@@ -198,10 +201,17 @@ class LaneArray(wiring.Component):
         return taken
 
     def _leave(self, m, selects, shown, number, stop):
-        """Send what the beats show, which is zero for all but the selected one."""
-        selected, payload = Signal(), self.sums.payload
-        m.d.sync += [selected.eq(Cat(selects).any()), self.sums.valid.eq(selected), payload.sums.eq(either(shown))]
-        m.d.comb += [payload.beat.eq(delay(m, number, 2)), payload.final.eq(delay(m, stop, 2))]
+        """Send what the beats show, which is zero for all but the selected one.
+
+        A register after every few beats: their wires meet close to them, not all in one place."""
+        selected, payload = Signal(2), self.sums.payload
+        near = [delay(m, either(shown[first : first + NEIGHBOURS]), 1) for first in range(0, len(shown), NEIGHBOURS)]
+        m.d.sync += [
+            selected.eq(Cat(Cat(selects).any(), selected[0])),
+            self.sums.valid.eq(selected[1]),
+            payload.sums.eq(either(near)),
+        ]
+        m.d.comb += [payload.beat.eq(delay(m, number, 3)), payload.final.eq(delay(m, stop, 3))]
 
 
 def _pipe(m, value, count, *, reset_less=False):

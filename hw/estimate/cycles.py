@@ -40,8 +40,8 @@ REPORT = len(Counter) + 5
 FILL = 18
 """Cycles from the start of an EVENT layer to its first event in the lanes: walker 6, fetcher 8, emitter 2, lanes 2."""
 
-EMPTY = 10
-"""Cycles from the last event to the last current, besides its beats: lanes 2, difference 2, bit-planes 2, fold 4."""
+EMPTY = 11
+"""Cycles from the last event to the last current, besides its beats: lanes 3, difference 2, bit-planes 2, fold 4."""
 
 REFILL = 8
 """Cycles without an event after a wait for weights or for mixed positions: fetcher and emitter start again."""

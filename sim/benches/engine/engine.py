@@ -27,7 +27,7 @@ SPACING = PARAMETERS.pop("state_spacing")
 CONFIG = HardwareConfig(**PARAMETERS)
 P, T = CONFIG.beat_channels, CONFIG.timesteps
 TALLY = tally_layout(CONFIG)
-START_UP = 29
+START_UP = 30
 """Cycles of a layer beside its events and its last drain."""
 
 

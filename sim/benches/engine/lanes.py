@@ -15,7 +15,7 @@ from sim.streams import StreamSink, StreamSource, generator, pack, parameters, r
 
 CONFIG = HardwareConfig(**parameters())
 T, BEATS, DEPTH = CONFIG.timesteps, CONFIG.group_beats, CONFIG.weight_depth
-LATENCY = 5
+LATENCY = 6
 """Cycles from the last event of a position to its first beat."""
 
 FILL_CYCLES = 3
@@ -168,7 +168,7 @@ async def corners(dut):
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def timing(dut):
-    """A position takes a cycle an event, and at least an interval; its beats leave five cycles after its last event."""
+    """A position takes a cycle an event, and at least an interval; its beats leave six cycles after its last event."""
     bench = Bench(dut, rng=generator("timing"))
     await bench.begin()
     await bench.fill(random_weights(bench.rng))
