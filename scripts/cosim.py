@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from golden.errors import SaformerError
 from hw.compile.choose import lower_for
@@ -14,7 +15,17 @@ from hw.compile.lowering import Lowered
 from hw.config import AUTOMATIC, HARDWARE
 from hw.estimate.timelines import ExternalMemory
 from scripts.conventions import layer_millijoules
-from scripts.inputs import DataFolder, JsonFile, ModelName, NamedModel, RandomFrames, load_images, resolve_model
+from scripts.inputs import (
+    DataFolder,
+    FirstImage,
+    ImageCount,
+    JsonFile,
+    ModelName,
+    NamedModel,
+    RandomFrames,
+    load_images,
+    resolve_model,
+)
 from scripts.outputs import ensure_writable, write_json, write_text
 from scripts.progress import ProgressBar
 from scripts.report import ReportInput, render
@@ -74,8 +85,8 @@ class Query(StrEnum):
 
 def cosim(
     model: ModelName = "tiny",
-    images: Annotated[int, typer.Option(metavar="K", min=1, help="Number of images.")] = 1,
-    first: Annotated[int, typer.Option(metavar="I", min=0, help="Number of the first image.")] = 0,
+    images: ImageCount = 1,
+    first: FirstImage = 0,
     data: DataFolder = None,
     random: RandomFrames = False,
     hardware: HardwareOption = None,
@@ -192,24 +203,33 @@ def _print(named: NamedModel, hardware: str, figures: dict) -> None:
         for layer in layers
     ]
     out.print(table(columns, rows))
+    print_mismatches(out, figures)
+    for line in summary(named, hardware, figures):
+        out.print(line, soft_wrap=True)
+
+
+def print_mismatches(out: Console, figures: dict) -> None:
+    """Print the first mismatches, and how many more there are."""
     mismatches = figures["mismatches"]
     for mismatch in mismatches[:SHOWN]:
         out.print(f"mismatch    {mismatch}", soft_wrap=True)
     if len(mismatches) > SHOWN:
         out.print(f"            and {len(mismatches) - SHOWN} more")
-    for line in summary(named, hardware, figures):
-        out.print(line, soft_wrap=True)
+
+
+def verdict(figures: dict) -> str:
+    """Return how the hardware compares with the integer model."""
+    return "bit-exact" if figures["bit_exact"] else f"NOT equal: {len(figures['mismatches'])} differences"
 
 
 def summary(named: NamedModel, hardware: str, figures: dict) -> list[str]:
     """Return the last lines of the output: what was compared, and what came out."""
     energy, count = figures["energy_mj"], figures["images"]
-    verdict = "bit-exact" if figures["bit_exact"] else f"NOT equal: {len(figures['mismatches'])} differences"
     fetched = sum(figures["bus_bytes"]) / count
     return [
         f"model       {named.name}; counts, cycles and energy are per image",
         f"hardware    {hardware}",
-        f"comparison  {verdict}: spikes, residual stream, logits and counters of {integer(count)} images",
+        f"comparison  {verdict(figures)}: spikes, residual stream, logits and counters of {integer(count)} images",
         f"accuracy    {recognised(figures['accuracy'])} on these images" + ("" if named.trained else " (untrained)"),
         f"cycles      {integer(figures['cycles_per_image'])} per image; "
         f"simulated at {integer(figures['cycles_per_second'])} cycles a second",

@@ -20,7 +20,16 @@ from hw.estimate.costs import Estimate, LayerEstimate
 from hw.estimate.cycles import estimate as estimate_cycles
 from hw.estimate.timelines import ExternalMemory
 from scripts.cosim import DEFAULT_MEMORY, Bandwidth, HardwareOption, Latency, Query
-from scripts.inputs import DataFolder, JsonFile, ModelName, NamedModel, RandomFrames, load_images, resolve_model
+from scripts.inputs import (
+    DataFolder,
+    FirstImage,
+    JsonFile,
+    ModelName,
+    NamedModel,
+    RandomFrames,
+    load_images,
+    resolve_model,
+)
 from scripts.outputs import ensure_writable, write_json
 from scripts.tables import console, integer, percent, table
 
@@ -60,7 +69,7 @@ def estimate(
         typer.Option(metavar="R", help="Firing rate, 0 to 1, of every layer that the table does not name."),
     ] = None,
     images: Annotated[int, typer.Option(metavar="K", min=1, help="Without rates: run so many images and count.")] = 1,
-    first: Annotated[int, typer.Option(metavar="I", min=0, help="Number of the first image.")] = 0,
+    first: FirstImage = 0,
     data: DataFolder = None,
     random: RandomFrames = False,
     query: Annotated[

@@ -35,6 +35,8 @@ DataFolder = Annotated[
 RandomFrames = Annotated[
     bool, typer.Option("--random", help="Random frames of events, even where a data folder is given; event input only.")
 ]
+ImageCount = Annotated[int, typer.Option(metavar="K", min=1, help="Number of images.")]
+FirstImage = Annotated[int, typer.Option(metavar="I", min=0, help="Number of the first image.")]
 FinishedPoints = Annotated[
     Path, typer.Option(metavar="FILE", help="Finished points; a run that was cut off goes on from there.")
 ]

@@ -16,8 +16,18 @@ from hw.compile.choose import lower_for
 from hw.compile.lowering import Lowered, lower
 from hw.config import load_hardware
 from scripts.conventions import conventions
-from scripts.cosim import DIFFERENT, SHOWN
-from scripts.inputs import DataFolder, JsonFile, ModelName, NamedModel, RandomFrames, load_images, resolve_model
+from scripts.cosim import DIFFERENT, print_mismatches, verdict
+from scripts.inputs import (
+    DataFolder,
+    FirstImage,
+    ImageCount,
+    JsonFile,
+    ModelName,
+    NamedModel,
+    RandomFrames,
+    load_images,
+    resolve_model,
+)
 from scripts.outputs import ensure_writable, write_json
 from scripts.tables import bars, console, integer, millijoule, recognised
 from sim.board import SimulatedBoard
@@ -40,8 +50,8 @@ def run(
     port: Annotated[
         str, typer.Option(metavar="DEV", help="Serial port of the board, or sim: the whole SoC, simulated.")
     ] = SIMULATION,
-    images: Annotated[int, typer.Option(metavar="K", min=1, help="Number of images.")] = 1,
-    first: Annotated[int, typer.Option(metavar="I", min=0, help="Number of the first image.")] = 0,
+    images: ImageCount = 1,
+    first: FirstImage = 0,
     data: DataFolder = None,
     random: RandomFrames = False,
     hardware: Annotated[
@@ -120,13 +130,11 @@ def _engine(link: Link, identity: Identity, lowered: Lowered, speed: float, bar:
 def _print(named: NamedModel, hardware: str, figures: dict) -> None:
     """Print what was compared, what came out, and the energy by every convention."""
     out, count = console(), figures["images"]
-    for mismatch in figures["mismatches"][:SHOWN]:
-        out.print(f"mismatch    {mismatch}", soft_wrap=True)
-    verdict = "bit-exact" if figures["bit_exact"] else f"NOT equal: {len(figures['mismatches'])} differences"
+    print_mismatches(out, figures)
     for line in (
         f"model       {named.name}; counts, cycles and energy are per image",
         f"hardware    {hardware} at {figures['port']}, {figures['clock_hz'] / 1e6:g} MHz",
-        f"comparison  {verdict}: logits and counters of {integer(count)} images",
+        f"comparison  {verdict(figures)}: logits and counters of {integer(count)} images",
         f"accuracy    {recognised(figures['accuracy'])} on these images" + ("" if named.trained else " (untrained)"),
         f"latency     {integer(figures['cycles_per_image'])} cycles, {figures['latency_ms']:.2f} ms at this clock: "
         f"{figures['frames_per_second']:.1f} frames a second",

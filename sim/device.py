@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from firmware.link import Identity, Link
+from golden.config import Input
 from golden.errors import SaformerError
 from hw.compile.allocate import channel_beats
 from hw.compile.image import pack_image, unpack_image
@@ -15,11 +16,13 @@ from hw.compile.lowering import Lowered
 from hw.config import HARDWARE, HardwareConfig
 from hw.counters import Counter
 from hw.estimate.timelines import ExternalMemory
+from hw.soc.registers import REGISTERS
 from hw.soc.soc import build_hash
 from sim.compare import HardwareRun, PortRecords
 from sim.simulate import dense_cycles, input_items
 
-IDENT = int.from_bytes(b"SAF1", "big")
+IDENT = REGISTERS[0].fields[0].reset
+"""What the register of that name says."""
 
 ITEM_CYCLES = 200
 """More than the firmware takes to give the accelerator an item, or to keep a result."""
@@ -52,7 +55,7 @@ def plan_memory(lowered: Lowered) -> MemoryPlan:
     """Place a program, an input and its results one behind the other."""
     model, config = lowered.model, lowered.config
     frames = np.zeros((model.timesteps, model.in_channels, model.image_size, model.image_size), np.uint8)
-    item_count = input_items(lowered, frames if model.input.value == "events" else frames[0]).size
+    item_count = input_items(lowered, frames if model.input is Input.EVENTS else frames[0]).size
     items = _whole(lowered.program.size)
     logits = items + _whole(2 * item_count)
     beat = config.beat_channels * config.timesteps

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,19 +11,13 @@ from amaranth.lib import wiring
 
 from golden.errors import SaformerError
 from golden.files import write_atomically
+from hw.synth.flow import write_verilog
 from hw.synth.rtlil import member_signals, to_rtlil
-from hw.synth.tools import cache_dir, run_yosys
+from hw.synth.tools import cache_dir
 
 _ROOT = Path(__file__).parents[1]
 _SOURCES = ("hw/**/*.py", "golden/*.py", "sim/verilog.py")
 """The files that decide what a component of ``hw`` is converted to."""
-
-_PASSES = (
-    *("read_rtlil top.il", "proc -nomux -norom", "memory_collect"),
-    # Where one bit of several selects, which foreign modules have, this would be a case with overlapping patterns.
-    "pmuxtree",
-    "write_verilog -norename -noattr top.v",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +50,10 @@ def to_verilog(component: wiring.Component) -> str:
 
     Raises SaformerError when Yosys does not write it.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "top.il").write_text(to_rtlil(component))
-        try:
-            run_yosys(_PASSES, cwd=Path(folder))
-        except SaformerError as error:
-            raise SaformerError(f"Yosys wrote no Verilog for {type(component).__name__}: {error}") from error
-        return Path(folder, "top.v").read_text()
+    try:
+        return write_verilog(to_rtlil(component))
+    except SaformerError as error:
+        raise SaformerError(f"Yosys wrote no Verilog for {type(component).__name__}: {error}") from error
 
 
 def cached_verilog(component: wiring.Component, *, identity: str) -> str:

@@ -37,8 +37,8 @@ def design_text(board: Board, config: HardwareConfig) -> DesignText:
     if board.memory_bytes % config.bus_bytes:
         raise SaformerError(f"{board.name}: its memory is no whole number of words of {config.bus_bytes} bytes")
     design = BoardDesign(board=board, config=config, firmware=firmware.image())
-    files = board.platform().prepare(design, "top", emit_src=False).files
-    rtlil = files["top.il"] + "".join(foreign_rtlil(module) for module in Soc.foreign)
+    files = board.platform().prepare(design, TOP, emit_src=False).files
+    rtlil = files[f"{TOP}.il"] + "".join(foreign_rtlil(module) for module in Soc.foreign)
     return DesignText(rtlil=rtlil, constraints=files[DEVICES[board.device].bitstream.constraints])
 
 

@@ -24,6 +24,12 @@ REPORT = "report.json"
 
 _MAPPED = re.compile(r"^mapping memory (\S+) via (\S+)$|^using FF mapping for memory (\S+)$", re.MULTILINE)
 _MEMORY = re.compile(r"^  memory width (\d+) size (\d+) \\(\S+)$", re.MULTILINE)
+_VERILOG = (
+    *("read_rtlil top.il", "proc -nomux -norom", "memory_collect"),
+    # Where one bit of several selects, which foreign modules have, this would be a case with overlapping patterns.
+    "pmuxtree",
+    "write_verilog -norename -noattr top.v",
+)
 _PLACING = re.compile(r"at iteration #(\d+), type ALL")
 _ROUTING = re.compile(r"\biter=(\d+) wires=\d+ overused=(\d+)")
 
@@ -165,11 +171,13 @@ def make_bitstream(
 
 
 def write_verilog(rtlil: str) -> str:
-    """Return a design as one Verilog file, for other tools. Raises SaformerError with Yosys' messages."""
+    """Return a design as one Verilog file: the same text on every machine.
+
+    Raises SaformerError with Yosys' messages.
+    """
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "top.il").write_text(rtlil)
-        commands = ("read_rtlil top.il", "proc", "memory_collect", "write_verilog -norename -noattr top.v")
-        run_yosys(commands, cwd=Path(folder))
+        run_yosys(_VERILOG, cwd=Path(folder))
         return Path(folder, "top.v").read_text()
 
 

@@ -30,7 +30,7 @@ def test_images_run_on_the_simulated_board(files, capsys):
     assert main(["run", str(files / "model.toml"), *arguments]) == 0
     figures = json.loads((files / "run.json").read_text())
     assert (figures["bit_exact"], figures["images"], figures["port"]) == (True, 2, "sim")
-    assert figures["frames_per_second"] * figures["cycles_per_image"] == pytest.approx(figures["clock_hz"])
+    assert figures["frames_per_second"] == figures["clock_hz"] / figures["cycles_per_image"]
     output = capsys.readouterr().out
     assert "comparison  bit-exact: logits and counters of 2 images" in output
     assert "by eq. 19, executed" in output
