@@ -89,7 +89,8 @@ def test_beats_of_groups_and_words():
 
 
 def test_named_configurations():
-    assert set(HARDWARE) == {"small", "narrow", "default", "wide", "paper-32", "paper", "paper-128", "events"}
+    names = {"small", "narrow", "default-32", "default", "wide", "paper-32", "paper", "paper-128", "events"}
+    assert set(HARDWARE) == names
     for name, config in HARDWARE.items():
         assert load_hardware(name) is config
         assert config.name == name
