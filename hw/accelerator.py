@@ -107,7 +107,7 @@ class Accelerator(wiring.Component):
         spikes = spikes_layout(config)
         super().__init__(
             {
-                "bus": Out(read_signature(config)),
+                "bus": Out(read_signature(config.bus_bytes)),
                 "base": In(ADDRESS_BITS),
                 "words": In(ADDRESS_BITS),
                 "error": Out(1),

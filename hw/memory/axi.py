@@ -4,8 +4,6 @@ from amaranth import unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.config import HardwareConfig
-
 INCR = 0b01
 """Burst type: the address counts up."""
 
@@ -15,14 +13,14 @@ OKAY = 0b00
 ADDRESS_BITS = 32
 
 
-def read_signature(config: HardwareConfig) -> wiring.Signature:
+def read_signature(bus_bytes: int) -> wiring.Signature:
     """Address and data channel of a master that only reads, ``bus_bytes`` wide, with one transaction ID."""
-    return wiring.Signature(_reads(config))
+    return wiring.Signature(_reads(bus_bytes))
 
 
-def memory_signature(config: HardwareConfig) -> wiring.Signature:
+def memory_signature(bus_bytes: int) -> wiring.Signature:
     """All five channels of a master that also writes."""
-    return wiring.Signature(_reads(config) | _writes(config))
+    return wiring.Signature(_reads(bus_bytes) | _writes(bus_bytes))
 
 
 def _address(channel: str) -> dict[str, wiring.Member]:
@@ -32,9 +30,9 @@ def _address(channel: str) -> dict[str, wiring.Member]:
     }
 
 
-def _reads(config: HardwareConfig) -> dict[str, wiring.Member]:
+def _reads(bus_bytes: int) -> dict[str, wiring.Member]:
     return _address("ar") | {
-        "rdata": In(unsigned(8 * config.bus_bytes)),
+        "rdata": In(unsigned(8 * bus_bytes)),
         "rresp": In(2),
         "rlast": In(1),
         "rid": In(1),
@@ -43,10 +41,10 @@ def _reads(config: HardwareConfig) -> dict[str, wiring.Member]:
     }
 
 
-def _writes(config: HardwareConfig) -> dict[str, wiring.Member]:
+def _writes(bus_bytes: int) -> dict[str, wiring.Member]:
     return _address("aw") | {
-        "wdata": Out(unsigned(8 * config.bus_bytes)),
-        "wstrb": Out(config.bus_bytes),
+        "wdata": Out(unsigned(8 * bus_bytes)),
+        "wstrb": Out(bus_bytes),
         "wlast": Out(1),
         "wvalid": Out(1),
         "wready": In(1),

@@ -46,7 +46,7 @@ class BurstReader(wiring.Component):
                 "start": In(1),
                 "base": In(ADDRESS_BITS),
                 "words": In(ADDRESS_BITS),
-                "bus": Out(read_signature(config)),
+                "bus": Out(read_signature(config.bus_bytes)),
                 "o": Out(stream.Signature(8 * config.bus_bytes)),
                 "arrived": Out(1),
                 "error": Out(1),

@@ -5,9 +5,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.soc.bus import bus_signature
-from hw.synth.foreign import ForeignModule
+from hw.synth.foreign import PackagedModule
 
-PICORV32 = ForeignModule(
+PICORV32 = PackagedModule(
     name="picorv32",
     package="pythondata_cpu_picorv32",
     file="verilog/picorv32.v",

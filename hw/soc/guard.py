@@ -56,7 +56,7 @@ class MemoryGuard(wiring.Component):
 
     def __init__(self, *, config: HardwareConfig):
         self._config = config
-        memory = memory_signature(config)
+        memory = memory_signature(config.bus_bytes)
         super().__init__({"inner": In(memory), "outer": Out(memory), "forget": In(1), "closed": Out(1)})
 
     def elaborate(self, platform):

@@ -47,9 +47,9 @@ class MemoryPort(wiring.Component):
         super().__init__(
             {
                 "core": In(bus_signature(address_bits)),
-                "accelerator": In(read_signature(config)),
+                "accelerator": In(read_signature(config.bus_bytes)),
                 "forget": In(1),
-                "memory": Out(memory_signature(config)),
+                "memory": Out(memory_signature(config.bus_bytes)),
             }
         )
 

@@ -77,7 +77,7 @@ class ProgramMemory(wiring.Component):
         if type(size) is not int or size < 2 * config.bus_bytes or size % config.bus_bytes:
             raise TypeError(f"size must be a multiple of {config.bus_bytes} and at least twice that, not {size!r}")
         self._config, self._depth = config, size // config.bus_bytes
-        super().__init__({"bus": In(memory_signature(config))})
+        super().__init__({"bus": In(memory_signature(config.bus_bytes))})
 
     def elaborate(self, platform):
         m = Module()

@@ -85,7 +85,7 @@ class Soc(wiring.Component):
             {
                 "receive": In(1, init=1),
                 "send": Out(1, init=1),
-                "memory": Out(memory_signature(config)),
+                "memory": Out(memory_signature(config.bus_bytes)),
                 "trap": Out(1),
             }
         )

@@ -1,7 +1,6 @@
-"""Modules in Verilog that come with a package from PyPI, as RTLIL beside that of Amaranth's components."""
+"""Modules in Verilog that come from a package from PyPI, as RTLIL beside that of Amaranth's components."""
 
 import importlib.util
-import shutil
 import tempfile
 from dataclasses import dataclass
 from functools import cache
@@ -17,17 +16,34 @@ class ForeignModule:
     Parameters
     ----------
     name : what the instance calls it
-    package : the installed package that carries the file
-    file : its path in the package
-    module : what the file calls it
+    module : what its file calls it
     parameters : of the module, name and value
     """
 
     name: str
-    package: str
-    file: str
     module: str
     parameters: tuple[tuple[str, int], ...] = ()
+
+    def verilog(self) -> str:
+        """Return its file: the same text on every machine."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackagedModule(ForeignModule):
+    """A module whose file a package carries.
+
+    Parameters
+    ----------
+    package : the installed package
+    file : path of the file in it
+    """
+
+    package: str
+    file: str
+
+    def verilog(self) -> str:
+        return (Path(importlib.util.find_spec(self.package).origin).parent / self.file).read_text()
 
 
 @cache
@@ -36,11 +52,10 @@ def foreign_rtlil(module: ForeignModule) -> str:
 
     Raises SaformerError with Yosys' messages where the file is no Verilog, or has no such module.
     """
-    source = Path(importlib.util.find_spec(module.package).origin).parent / module.file
     values = " ".join(f"-chparam {name} {value}" for name, value in module.parameters)
     with tempfile.TemporaryDirectory() as folder:
         # Beside Yosys, so that no absolute path gets into the names of cells.
-        shutil.copyfile(source, Path(folder, "source.v"))
+        Path(folder, "source.v").write_text(module.verilog())
         commands = [
             "read_verilog source.v",
             f"hierarchy -top {module.module} {values}",

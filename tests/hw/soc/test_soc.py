@@ -8,7 +8,7 @@ import firmware
 from firmware.link import Identity, Link
 from hw.soc.registers import REGISTERS
 from hw.soc.soc import FIRMWARE_BYTES, build_hash
-from hw.synth.foreign import ForeignModule, foreign_rtlil
+from hw.synth.foreign import PackagedModule, foreign_rtlil
 from scripts.firmware import build, stack_bound
 from sim.board import HERTZ, BoardLine
 from sim.native import NativeModel
@@ -91,7 +91,7 @@ def test_a_break_starts_it_again_whatever_it_does(model, line, link):
 
 
 def test_a_core_comes_as_the_same_text_wherever_its_package_lies():
-    core = ForeignModule(name="core", package="pythondata_cpu_picorv32", file="verilog/picorv32.v", module="picorv32")
+    core = PackagedModule(name="core", package="pythondata_cpu_picorv32", file="verilog/picorv32.v", module="picorv32")
     text = foreign_rtlil(core)
     assert "module \\core\n" in text
     assert "/" not in text.split("module \\core", 1)[0].split("\n", 1)[1]
