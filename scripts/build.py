@@ -26,7 +26,7 @@ from scripts.estimate import golden_activity
 from scripts.inputs import JsonFile, NamedModel, load_images, resolve_model
 from scripts.outputs import ensure_folder, ensure_writable, write_json, write_text
 from scripts.tables import bars, console, integer, percent, table
-from sim.device import ON_CHIP, plan_memory
+from sim.device import plan_memory
 
 LARGEST = 8
 """Memories that the table of the preflight names, the largest first."""
@@ -108,7 +108,7 @@ def preflight(board: Board, config: HardwareConfig, text: DesignText, lowered: L
         "device": board.device,
         "hardware": asdict(config),
         "build_hash": f"{build_hash(config):#010x}",
-        "estimated": {"lut": estimate_luts(config), "block": sum(blocks.values())},
+        "estimated": {"lut": estimate_luts(board, config), "block": sum(blocks.values())},
         "capacity": dict(capacity),
         "block_memories": blocks,
         "program_memory": {"bytes": board.memory_bytes, "needed": None if plan is None else plan.size},
@@ -160,7 +160,7 @@ def _speed(named: NamedModel, lowered: Lowered, board: Board) -> dict:
     """How fast a model will be, by the estimate of its first bundled image."""
     steps = [layer.step for layer in lowered.layers]
     image = load_images(named.model.config, None, first=0, count=1).images
-    cycles = estimate(steps, golden_activity(named, steps, image, lowered.config), lowered.config, ON_CHIP).cycles
+    cycles = estimate(steps, golden_activity(named, steps, image, lowered.config), lowered.config, board.memory).cycles
     return {"estimated_cycles": cycles, "estimated_frames_per_second": board.hertz / cycles}
 
 

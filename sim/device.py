@@ -15,7 +15,7 @@ from hw.compile.image import pack_image, unpack_image
 from hw.compile.lowering import Lowered
 from hw.config import HARDWARE, HardwareConfig
 from hw.counters import Counter
-from hw.estimate.timelines import ExternalMemory
+from hw.estimate.timelines import ON_CHIP
 from hw.soc.registers import REGISTERS
 from hw.soc.soc import build_hash
 from sim.compare import HardwareRun, PortRecords
@@ -29,9 +29,6 @@ ITEM_CYCLES = 200
 
 CHECK_CYCLES = 60
 """More than the firmware takes for a byte of memory whose CRC it computes."""
-
-ON_CHIP = ExternalMemory(latency=2, bandwidth=32)
-"""Memory inside the chip: as fast as the widest bus."""
 
 MARGIN = 20
 """A simulation may get slower, on a machine that does something else."""

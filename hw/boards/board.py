@@ -9,8 +9,12 @@ from amaranth.lib import io, wiring
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import connect
 
+from hw.boards.sdram import SdramMemory
 from hw.config import HardwareConfig
+from hw.estimate.timelines import ON_CHIP, ExternalMemory
+from hw.soc.litedram import Sdram
 from hw.soc.ram import ProgramMemory
+from hw.soc.sdram import sdram_controller
 from hw.soc.soc import Soc
 
 
@@ -25,11 +29,13 @@ class Board:
     platform : makes the platform of ``amaranth-boards``, which knows the pins
     device : the FPGA, one of `hw.synth.devices.DEVICES`
     package : further options of nextpnr that select the device with its pins
-    clock : makes the component between oscillator and SoC (``i``, ``o``, ``locked``), from the hertz of both
+    clock : makes the component between oscillator and SoC (``i``, ``o``, ``locked``), from the hertz of both; for a
+        board with SDRAM also the clock of the chip (``shifted``), from the degrees by which it is late
     hertz : frequency of the SoC
     baud : bits a second of the serial line
     hardware : the configuration of the accelerator, if none is asked for: a name of `hw.config.HARDWARE`
-    memory_bytes : program memory inside the chip
+    memory_bytes : program memory, inside the chip or in the SDRAM
+    sdram : the chip outside that has the program memory, or None
     flasher : options of openFPGALoader that select the board
     """
 
@@ -44,6 +50,17 @@ class Board:
     hardware: str
     memory_bytes: int
     flasher: tuple[str, ...]
+    sdram: Sdram | None = None
+
+    @property
+    def memory(self) -> ExternalMemory:
+        """How fast its program memory is."""
+        return ON_CHIP if self.sdram is None else ExternalMemory()
+
+
+SDRAM_SHIFT = 90
+"""Degrees by which the clock of an SDRAM is late: its commands have settled, and its words are there at the end of the
+cycle. The value that LiteX's boards use at these clocks; it was not measured here."""
 
 
 class BoardDesign(Elaboratable):
@@ -57,27 +74,50 @@ class BoardDesign(Elaboratable):
     """
 
     def __init__(self, *, board: Board, config: HardwareConfig, firmware: Sequence[int]):
-        self._board, self._config, self._firmware = board, config, firmware
-
-    def elaborate(self, platform):
-        m, board = Module(), self._board
-        oscillator = platform.request(platform.default_clk, 0, dir="-")
-        m.submodules.oscillator = source = io.Buffer("i", oscillator)
-        m.submodules.clock = clock = board.clock(source=int(platform.default_clk_frequency), target=board.hertz)
-        m.domains.sync = ClockDomain()
-        m.submodules.reset = ResetSynchronizer(~clock.locked)
-        m.d.comb += [clock.i.eq(source.i), ClockSignal().eq(clock.o)]
-        m.submodules.soc = soc = Soc(
-            config=self._config,
+        self._board, self._config = board, config
+        self._soc = Soc(
+            config=config,
             hertz=board.hertz,
             divisor=round(board.hertz / board.baud),
             memory_bytes=board.memory_bytes,
-            firmware=self._firmware,
+            firmware=firmware,
         )
-        m.submodules.memory = memory = ProgramMemory(config=self._config, size=board.memory_bytes)
+        self.foreign = Soc.foreign
+        if board.sdram is not None:
+            self.foreign += (sdram_controller(sdram=board.sdram, hertz=board.hertz),)
+
+    def elaborate(self, platform):
+        m, soc = Module(), self._soc
+        self._clock(m, platform)
+        m.submodules.soc = soc
+        m.submodules.memory = memory = self._memory(m, platform)
         connect(m, soc.memory, memory.bus)
         serial = platform.request("uart", 0, dir="-")
         m.submodules.receive = receive = io.Buffer("i", serial.rx)
         m.submodules.send = send = io.Buffer("o", serial.tx)
         m.d.comb += [soc.receive.eq(receive.i), send.o.eq(soc.send)]
         return m
+
+    def _clock(self, m, platform):
+        """The clock of the SoC, and that of the SDRAM beside it."""
+        board = self._board
+        how = {} if board.sdram is None else {"shift": SDRAM_SHIFT}
+        m.submodules.oscillator = source = io.Buffer("i", platform.request(platform.default_clk, 0, dir="-"))
+        m.submodules.clock = clock = board.clock(source=int(platform.default_clk_frequency), target=board.hertz, **how)
+        m.domains.sync = ClockDomain()
+        m.submodules.reset = ResetSynchronizer(~clock.locked)
+        m.d.comb += [clock.i.eq(source.i), ClockSignal().eq(clock.o)]
+        if board.sdram is not None:
+            m.domains.sdram = ClockDomain(reset_less=True)
+            m.d.comb += ClockSignal("sdram").eq(clock.shifted)
+
+    def _memory(self, m, platform):
+        """Program memory, in the chip or outside."""
+        board, config = self._board, self._config
+        if board.sdram is None:
+            return ProgramMemory(config=config, size=board.memory_bytes)
+        pads = platform.request("sdram", 0, dir="-")
+        # The first half of a cycle 1, the second 0: a clock that leaves by the same way as everything else.
+        m.submodules.sdram_clock = clock = io.DDRBuffer("o", pads.clk, o_domain="sdram")
+        m.d.comb += [clock.o[0].eq(1), clock.o[1].eq(0)]
+        return SdramMemory(config=config, sdram=board.sdram, hertz=board.hertz, pads=pads)

@@ -18,6 +18,16 @@ class Ecp5Ratio:
     feedback: int
     output: int
 
+    @property
+    def middle(self) -> int:
+        """Cycles of the oscillator before an output with a phase of 0: half its period, as the vendor's tool has it."""
+        return self.output // 2 - 1
+
+    def phase(self, degrees: int) -> tuple[int, int]:
+        """Return the cycles of the oscillator, and the eighths of one, before an output that is late."""
+        cycles, eighths = divmod(round(8 * self.output * degrees / 360), 8)
+        return self.middle + cycles, eighths
+
 
 OSCILLATOR_MHZ = (400, 800)
 """Range of the oscillator of an ECP5 PLL (Lattice FPGA-DS-02012, table of the sysCLOCK PLL)."""
@@ -46,19 +56,21 @@ class Ecp5Pll(wiring.Component):
     Parameters
     ----------
     source, target : hertz of the oscillator and of the clock
+    shift : degrees by which a second clock of the same frequency is late, or None without one
 
     Members
     -------
     i : In(1), the oscillator
     o : Out(1), the clock
-    locked : Out(1), it is stable
+    shifted : Out(1), the second one
+    locked : Out(1), they are stable
 
     Raises SaformerError where the PLL cannot make that frequency.
     """
 
-    def __init__(self, *, source: int, target: int):
-        self._ratio = ecp5_ratio(source, target)
-        super().__init__({"i": In(1), "o": Out(1), "locked": Out(1)})
+    def __init__(self, *, source: int, target: int, shift: int | None = None):
+        self._ratio, self._shift = ecp5_ratio(source, target), shift
+        super().__init__({"i": In(1), "o": Out(1), "shifted": Out(1), "locked": Out(1)})
 
     def elaborate(self, platform):
         m, ratio, clock = Module(), self._ratio, Signal()
@@ -69,8 +81,7 @@ class Ecp5Pll(wiring.Component):
             p_CLKFB_DIV=ratio.feedback,
             p_CLKOP_DIV=ratio.output,
             p_CLKOP_ENABLE="ENABLED",
-            # The middle of the output's period, which is what the vendor's tool sets for a phase of 0.
-            p_CLKOP_CPHASE=ratio.output // 2 - 1,
+            p_CLKOP_CPHASE=ratio.middle,
             p_CLKOP_FPHASE=0,
             p_FEEDBK_PATH="CLKOP",
             i_CLKI=self.i,
@@ -79,5 +90,17 @@ class Ecp5Pll(wiring.Component):
             i_STDBY=Const(0),
             o_CLKOP=clock,
             o_LOCK=self.locked,
+            **({} if self._shift is None else self._second()),
         )
         return m
+
+    def _second(self) -> dict:
+        """Output, divider and phase of the second clock."""
+        cycles, eighths = self._ratio.phase(self._shift)
+        return {
+            "p_CLKOS_DIV": self._ratio.output,
+            "p_CLKOS_ENABLE": "ENABLED",
+            "p_CLKOS_CPHASE": cycles,
+            "p_CLKOS_FPHASE": eighths,
+            "o_CLKOS": self.shifted,
+        }

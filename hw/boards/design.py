@@ -6,7 +6,6 @@ import firmware
 from golden.errors import SaformerError
 from hw.boards.board import Board, BoardDesign
 from hw.config import HardwareConfig
-from hw.soc.soc import Soc
 from hw.synth.devices import DEVICES
 from hw.synth.flow import TOP, memory_sizes
 from hw.synth.foreign import foreign_rtlil
@@ -17,8 +16,8 @@ BLOCK_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 3
 SMALLEST_BLOCK = 33
 """Entries from which a memory becomes block RAM; up to 32 it is LUT RAM."""
 
-LUT_OF_SOC, LUT_OF_LANE = 10_900, 95
-"""Estimate of the LUTs: of everything but the lanes, and of a lane."""
+LUT_OF_SOC, LUT_OF_LANE, LUT_OF_SDRAM = 10_900, 95, 2_000
+"""Estimate of the LUTs: of everything but the lanes, of a lane, and of the controller of an SDRAM."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +37,7 @@ def design_text(board: Board, config: HardwareConfig) -> DesignText:
         raise SaformerError(f"{board.name}: its memory is no whole number of words of {config.bus_bytes} bytes")
     design = BoardDesign(board=board, config=config, firmware=firmware.image())
     files = board.platform().prepare(design, TOP, emit_src=False).files
-    rtlil = files[f"{TOP}.il"] + "".join(foreign_rtlil(module) for module in Soc.foreign)
+    rtlil = files[f"{TOP}.il"] + "".join(foreign_rtlil(module) for module in design.foreign)
     return DesignText(rtlil=rtlil, constraints=files[DEVICES[board.device].bitstream.constraints])
 
 
@@ -51,6 +50,6 @@ def block_memories(rtlil: str) -> dict[str, int]:
     }
 
 
-def estimate_luts(config: HardwareConfig) -> int:
+def estimate_luts(board: Board, config: HardwareConfig) -> int:
     """Return about how many LUTs of an ECP5 the SoC takes: a line through what was measured."""
-    return LUT_OF_SOC + LUT_OF_LANE * config.lanes
+    return LUT_OF_SOC + LUT_OF_LANE * config.lanes + LUT_OF_SDRAM * (board.sdram is not None)

@@ -1,9 +1,13 @@
-"""ULX3S with an LFE5U-85F (Radiona): ECP5, USB serial line."""
+"""ULX3S with an LFE5U-85F (Radiona): ECP5, SDRAM, USB serial line."""
 
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
 from hw.boards.board import Board
 from hw.boards.clocks import Ecp5Pll
+from hw.soc.litedram import Sdram
+
+CHIP = Sdram(chip="MT48LC16M16")
+"""The board comes with one of several chips. This is the smallest and slowest of them; a larger one is used half."""
 
 ULX3S_85F = Board(
     name="ulx3s-85f",
@@ -14,7 +18,8 @@ ULX3S_85F = Board(
     clock=Ecp5Pll,
     hertz=50_000_000,
     baud=1_000_000,
-    hardware="default-32",
-    memory_bytes=192 * 1024,
+    hardware="default",
+    memory_bytes=CHIP.size,
+    sdram=CHIP,
     flasher=("--board", "ulx3s"),
 )

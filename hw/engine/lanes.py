@@ -12,7 +12,7 @@ from hw.neurons.one_hot import either
 from hw.neurons.pipeline import delay
 from hw.program import DESCRIPTOR, INTERVAL
 
-NEIGHBOURS = 8
+NEIGHBOURS = 16
 """Beats whose sums meet in a register on their way out."""
 
 WEIGHT_CYCLES = 2

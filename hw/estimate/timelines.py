@@ -33,6 +33,10 @@ class ExternalMemory:
         return min(1.0, self.bandwidth / bus_bytes)
 
 
+ON_CHIP = ExternalMemory(latency=2, bandwidth=32)
+"""Memory inside the chip: as fast as the widest bus."""
+
+
 class WeightTimeline:
     """Rows arrive one after the other, as soon as the ring has room for them.
 

@@ -26,6 +26,11 @@ def dfi_signature(sdram: Sdram) -> wiring.Signature:
     )
 
 
+def sdram_controller(*, sdram: Sdram, hertz: int) -> Controller:
+    """Return LiteDRAM's controller as `SdramController` names it."""
+    return Controller(name="sdram_controller", module="sdram_controller", sdram=sdram, hertz=hertz)
+
+
 class SdramController(wiring.Component):
     """An SDRAM behind AXI4: LiteDRAM's controller, and the start-up of the chip before it.
 
@@ -45,7 +50,7 @@ class SdramController(wiring.Component):
 
     def __init__(self, *, sdram: Sdram, hertz: int):
         self.sdram = sdram
-        self.controller = Controller(name="sdram_controller", module="sdram_controller", sdram=sdram, hertz=hertz)
+        self.controller = sdram_controller(sdram=sdram, hertz=hertz)
         self.foreign = (self.controller,)
         super().__init__({"bus": In(memory_signature(DATA_BYTES)), "dfi": Out(dfi_signature(sdram))})
 

@@ -26,6 +26,12 @@ def test_ratios_are_exact_and_within_the_limits(source, target):
     assert source / ratio.reference >= 3.125e6
 
 
+@pytest.mark.parametrize(("degrees", "phase"), [(0, (7, 0)), (90, (11, 0)), (180, (15, 0)), (100, (11, 4))])
+def test_the_phase_of_a_second_clock(degrees, phase):
+    # 50 MHz of an oscillator at 800 MHz: a cycle is 22.5 degrees, and the first comes after 7.
+    assert ecp5_ratio(25_000_000, 50_000_000).phase(degrees) == phase
+
+
 def test_a_frequency_that_it_cannot_make():
     with pytest.raises(SaformerError, match=r"no PLL setting makes 33\.333 MHz of 25 MHz: choose another frequency"):
         ecp5_ratio(25_000_000, 33_333_000)

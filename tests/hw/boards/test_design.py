@@ -27,12 +27,18 @@ def test_a_design_is_the_same_text_twice_and_has_its_pins():
     first, second = (design_text(board, HARDWARE["small"]) for _ in range(2))
     assert first == second
     assert 'LOCATE COMP "uart_0__rx__io" SITE "M1";' in first.constraints
+    assert 'LOCATE COMP "sdram_0__dq__io[15]" SITE "J17";' in first.constraints
     assert "module \\picorv32" in first.rtlil
+    assert "module \\sdram_controller" in first.rtlil
     assert "/" not in "".join(line for line in first.rtlil.splitlines() if "attribute" in line)
 
 
+ON_CHIP = replace(find_board("ulx3s-85f"), sdram=None, memory_bytes=192 * 1024)
+"""A board with its program memory inside the chip."""
+
+
 def test_block_memories_are_the_smallest_number_that_holds_a_memory():
-    text = design_text(find_board("ulx3s-85f"), HARDWARE["small"])
+    text = design_text(ON_CHIP, HARDWARE["small"])
     found = block_memories(text.rtlil)
     # 49,152 words of 32 bits, and 4,096 words of 32 bits.
     assert found["top.memory.words"] == 96
@@ -40,8 +46,13 @@ def test_block_memories_are_the_smallest_number_that_holds_a_memory():
     assert not any("fetcher.fifo" in path for path in found)
 
 
+def test_an_sdram_takes_shorter_bursts():
+    with pytest.raises(SaformerError, match="too long for a memory of 2 bytes: reduce burst_words to 32"):
+        design_text(find_board("ulx3s-85f"), replace(HARDWARE["paper"], burst_words=64))
+
+
 def test_memory_must_be_whole_words():
-    board = replace(find_board("ulx3s-85f"), memory_bytes=1001)
+    board = replace(ON_CHIP, memory_bytes=1001)
     with pytest.raises(SaformerError, match="its memory is no whole number of words of 4 bytes"):
         design_text(board, HARDWARE["small"])
 
