@@ -188,6 +188,25 @@ HARDWARE = {
             query_depth=4096,
             **_BEAT,
         ),
+        # For networks of 24 channels and 16x16 pixels, on devices with few block RAMs.
+        HardwareConfig(
+            name="little",
+            lanes=8,
+            acc_bits=16,
+            current_bits=22,
+            weight_depth=2048,
+            bus_bytes=4,
+            beat_channels=1,
+            word_channels=8,
+            spike_depth=512,
+            stream_depth=512,
+            param_depth=64,
+            tap_depth=32,
+            query_depth=128,
+            channel_depth=32,
+            max_width=8,
+            program_depth=512,
+        ),
         # 384 channels are two groups; the weights of a beat of two channels share a block RAM.
         HardwareConfig(
             name="wide",

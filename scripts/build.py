@@ -100,8 +100,8 @@ def build(
 
 def preflight(board: Board, config: HardwareConfig, text: DesignText, lowered: Lowered | None) -> dict:
     """Return what the design will take of the device, and the model of the board's memory."""
-    capacity = DEVICES[board.device].capacity
-    blocks = block_memories(text.rtlil)
+    device = DEVICES[board.device]
+    blocks = block_memories(text.rtlil, device)
     plan = None if lowered is None else plan_memory(lowered)
     return {
         "board": board.name,
@@ -109,7 +109,7 @@ def preflight(board: Board, config: HardwareConfig, text: DesignText, lowered: L
         "hardware": asdict(config),
         "build_hash": f"{build_hash(config):#010x}",
         "estimated": {"lut": estimate_luts(board, config), "block": sum(blocks.values())},
-        "capacity": dict(capacity),
+        "capacity": dict(device.capacity),
         "block_memories": blocks,
         "program_memory": {"bytes": board.memory_bytes, "needed": None if plan is None else plan.size},
         "model": None if lowered is None else lowered.model.name,
@@ -192,6 +192,7 @@ def _route(
             DEVICES[board.device],
             constraints=text.constraints,
             package=board.package,
+            packing=board.packing,
             seed=seed,
             megahertz=board.hertz / 1e6,
             watch=tell,
@@ -207,7 +208,9 @@ def _write_sources(out: Path, board: Board, text: DesignText) -> None:
     files = {
         verilog: write_verilog(text.rtlil),
         device.bitstream.constraints: text.constraints,
-        "build.sh": flow_script(device, package=board.package, source=verilog, megahertz=board.hertz / 1e6),
+        "build.sh": flow_script(
+            device, package=board.package, packing=board.packing, source=verilog, megahertz=board.hertz / 1e6
+        ),
     }
     for name, content in files.items():
         write_text(out / name, content)

@@ -37,6 +37,7 @@ class Board:
     memory_bytes : program memory, inside the chip or in the SDRAM
     sdram : the chip outside that has the program memory, or None
     flasher : options of openFPGALoader that select the board
+    packing : further options of the command that makes the bitstream
     """
 
     name: str
@@ -50,6 +51,7 @@ class Board:
     hardware: str
     memory_bytes: int
     flasher: tuple[str, ...]
+    packing: tuple[str, ...] = ()
     sdram: Sdram | None = None
 
     @property

@@ -104,3 +104,32 @@ class Ecp5Pll(wiring.Component):
             "p_CLKOS_FPHASE": eighths,
             "o_CLKOS": self.shifted,
         }
+
+
+class Oscillator(wiring.Component):
+    """The oscillator itself as clock.
+
+    Parameters
+    ----------
+    source, target : hertz of the oscillator and of the clock
+
+    Members
+    -------
+    i : In(1), the oscillator
+    o : Out(1), the clock
+    locked : Out(1), always
+
+    Raises SaformerError for another frequency than the oscillator's.
+    """
+
+    def __init__(self, *, source: int, target: int):
+        if source != target:
+            raise SaformerError(
+                f"this board's clock is its oscillator: {target / 1e6:g} MHz cannot be made of {source / 1e6:g} MHz"
+            )
+        super().__init__({"i": In(1), "o": Out(1), "locked": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += [self.o.eq(self.i), self.locked.eq(1)]
+        return m

@@ -6,12 +6,9 @@ import firmware
 from golden.errors import SaformerError
 from hw.boards.board import Board, BoardDesign
 from hw.config import HardwareConfig
-from hw.synth.devices import DEVICES
+from hw.synth.devices import DEVICES, Device
 from hw.synth.flow import TOP, memory_sizes
 from hw.synth.foreign import foreign_rtlil
-
-BLOCK_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
-"""Entries and width that a block RAM of an ECP5 can have."""
 
 SMALLEST_BLOCK = 33
 """Entries from which a memory becomes block RAM; up to 32 it is LUT RAM."""
@@ -41,10 +38,10 @@ def design_text(board: Board, config: HardwareConfig) -> DesignText:
     return DesignText(rtlil=rtlil, constraints=files[DEVICES[board.device].bitstream.constraints])
 
 
-def block_memories(rtlil: str) -> dict[str, int]:
-    """Return the block RAMs of an ECP5 that every memory takes, by its path: the smallest number that holds it."""
+def block_memories(rtlil: str, device: Device) -> dict[str, int]:
+    """Return the block RAMs of a device that every memory takes, by its path: the smallest number that holds it."""
     return {
-        path: min(-(-depth // entries) * -(-width // bits) for entries, bits in BLOCK_SHAPES)
+        path: min(-(-depth // entries) * -(-width // bits) for entries, bits in device.blocks)
         for path, (width, depth) in memory_sizes(rtlil, TOP).items()
         if depth >= SMALLEST_BLOCK
     }

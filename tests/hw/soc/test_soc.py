@@ -37,11 +37,11 @@ def link(line):
 def test_the_firmware_in_the_project_is_the_one_that_is_built():
     image, sizes = build()
     assert image == firmware.IMAGE.read_bytes(), "run `python -m scripts.firmware`"
-    # Limits to notice by: what grows past them grows past half of the memory soon.
+    # Limits to notice by: what grows past them comes near the end of the memory soon.
     assert sizes.code <= 5 * 1024
     assert sizes.data + sizes.zeroed <= 512
     assert 256 <= sizes.stack <= 1536
-    assert sizes.code + sizes.data + sizes.zeroed + sizes.stack < FIRMWARE_BYTES // 2
+    assert sizes.code + sizes.data + sizes.zeroed + sizes.stack < FIRMWARE_BYTES * 3 // 4
 
 
 def test_frames_are_found_in_an_image():
