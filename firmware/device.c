@@ -5,10 +5,14 @@
 enum { PATTERN = 0x5a5a5a5a };
 
 /* Writes a different word at every power of two, and reads them all again: an address line that is open or short shows
-   itself. Returns the number of words that are wrong. */
+   itself. What was there before is there again afterwards. Returns the number of words that are wrong. */
 static uint32_t check_memory(uint32_t words)
 {
-    uint32_t wrong = 0;
+    static uint32_t kept[32];
+    uint32_t wrong = 0, first = board_read(0), line = 0;
+    for (uint32_t place = 1; place < words; place <<= 1) {
+        kept[line++] = board_read(place);
+    }
     board_write(0, PATTERN);
     for (uint32_t place = 1; place < words; place <<= 1) {
         board_write(place, ~place);
@@ -16,7 +20,13 @@ static uint32_t check_memory(uint32_t words)
     for (uint32_t place = 1; place < words; place <<= 1) {
         wrong += board_read(place) != ~place;
     }
-    return wrong + (board_read(0) != PATTERN);
+    wrong += board_read(0) != PATTERN;
+    board_write(0, first);
+    line = 0;
+    for (uint32_t place = 1; place < words; place <<= 1) {
+        board_write(place, kept[line++]);
+    }
+    return wrong;
 }
 
 void device_begin(struct device *device)

@@ -8,10 +8,12 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.config import HardwareConfig
+from hw.soc.litedram import DATA_BYTES, Sdram
 from hw.soc.ram import ProgramMemory
 from hw.soc.soc import Soc
 from hw.soc.uart import Receiver, Sender
 from sim.native import NativeModel
+from sim.sdram import SimulatedSdram, Violation
 
 HERTZ = 50_000_000
 """What the board says of its clock: that of a small FPGA."""
@@ -34,38 +36,46 @@ class SimulatedBoard(wiring.Component):
     config : the accelerator
     memory_bytes : size of the program memory, a power of two
     firmware : words that the core starts with
+    sdram : the chip that has the program memory, or None where it is inside
 
     Members
     -------
     to_board : In(stream(8)), from_board : Out(stream(8), always ready), what the host sends and gets
     broken : In(1), the host keeps the line to the board at 0
     trap : Out(1), the core stands still
+    violations : Out, what the chip has been told and should not have been (`sim.sdram.Violation`)
     """
 
-    foreign = Soc.foreign
-
-    def __init__(self, *, config: HardwareConfig, memory_bytes: int, firmware: Sequence[int]):
-        self._config = config
-        self._memory_bytes, self._firmware = memory_bytes, firmware
+    def __init__(
+        self, *, config: HardwareConfig, memory_bytes: int, firmware: Sequence[int], sdram: Sdram | None = None
+    ):
+        self._soc = Soc(
+            config=config,
+            hertz=HERTZ,
+            divisor=DIVISOR,
+            memory_bytes=memory_bytes,
+            firmware=firmware,
+        )
+        self.foreign = Soc.foreign
+        if sdram is None:
+            self._memory = ProgramMemory(config=config, size=memory_bytes)
+        else:
+            words = memory_bytes // DATA_BYTES
+            self._memory = SimulatedSdram(config=config, sdram=sdram, hertz=HERTZ, words=words)
+            self.foreign += self._memory.foreign
         super().__init__(
             {
                 "to_board": In(stream.Signature(8)),
                 "from_board": Out(stream.Signature(8, always_ready=True)),
                 "broken": In(1),
                 "trap": Out(1),
+                "violations": Out(len(Violation)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.soc = soc = Soc(
-            config=self._config,
-            hertz=HERTZ,
-            divisor=DIVISOR,
-            memory_bytes=self._memory_bytes,
-            firmware=self._firmware,
-        )
-        m.submodules.memory = memory = ProgramMemory(config=self._config, size=self._memory_bytes)
+        m.submodules.soc, m.submodules.memory = soc, memory = self._soc, self._memory
         m.submodules.sender = sender = Sender(divisor=DIVISOR)
         m.submodules.receiver = receiver = Receiver(divisor=DIVISOR)
         connect(m, soc.memory, memory.bus)
@@ -76,6 +86,8 @@ class SimulatedBoard(wiring.Component):
             receiver.line.eq(soc.send),
             self.trap.eq(soc.trap),
         ]
+        if isinstance(memory, SimulatedSdram):
+            m.d.comb += self.violations.eq(memory.violations)
         return m
 
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+import firmware
 from firmware.link import Identity, Link
 from firmware.port import SerialPort
 from golden.calibrate import init_model
@@ -14,9 +15,12 @@ from hw.compile.image import pack_image
 from hw.compile.lowering import lower
 from hw.config import HARDWARE
 from hw.counters import Counter
+from hw.soc.litedram import Sdram
 from hw.soc.soc import build_hash
+from sim.board import BoardLine, SimulatedBoard
 from sim.cosim import cosim
 from sim.device import DeviceEngine, find_hardware, plan_memory
+from sim.native import NativeModel
 from sim.simulate import Simulator
 from sim.terminal import BoardTerminal
 from tests.hw.soc.board import CONFIG, MEMORY_BYTES, board
@@ -61,6 +65,23 @@ def sample(*, seed: int, **changes):
 
 def engine(link, **changes):
     return DeviceEngine(link, dataclasses.replace(IDENTITY, **changes), cycles_per_second=100_000)
+
+
+def test_a_program_in_sdram(model, images):
+    chip = Sdram(chip="MT48LC16M16")
+    design = SimulatedBoard(config=CONFIG, memory_bytes=MEMORY_BYTES, firmware=firmware.image(), sdram=chip)
+    with NativeModel(design) as running:
+        line, told = BoardLine(running), []
+        link = Link(line, patience=60.0)
+        device = DeviceEngine(link, link.hello(), cycles_per_second=100_000, progress=told.append)
+        result = cosim(model, images[:1], [0], config=CONFIG, engine=device)
+        assert result.bit_exact, result.mismatches
+        # What the memory holds outlasts a reset of the SoC: nothing is sent again.
+        line.restart()
+        sent = len(told)
+        device.load(lower(model, CONFIG))
+        assert len(told) == sent > 0
+        assert running.get("violations") == 0
 
 
 def test_logits_and_counters_are_those_of_the_accelerator_alone(link, model, images):
