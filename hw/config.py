@@ -220,6 +220,7 @@ HARDWARE = {
             query_depth=4096,
             **_BEAT | {"beat_channels": 2},
         ),
+        HardwareConfig(name="paper-16", lanes=16, program_depth=512, **_PAPER),
         HardwareConfig(name="paper-32", lanes=32, program_depth=512, **_PAPER),
         HardwareConfig(name="paper", bus_bytes=16, program_depth=256, **_PAPER),
         HardwareConfig(name="paper-128", lanes=128, bus_bytes=32, program_depth=256, **_PAPER),

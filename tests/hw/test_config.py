@@ -89,7 +89,19 @@ def test_beats_of_groups_and_words():
 
 
 def test_named_configurations():
-    names = {"small", "narrow", "default-32", "default", "little", "wide", "paper-32", "paper", "paper-128", "events"}
+    names = {
+        "small",
+        "narrow",
+        "default-32",
+        "default",
+        "little",
+        "wide",
+        "paper-16",
+        "paper-32",
+        "paper",
+        "paper-128",
+        "events",
+    }
     assert set(HARDWARE) == names
     for name, config in HARDWARE.items():
         assert load_hardware(name) is config
