@@ -3,10 +3,14 @@
 from dataclasses import replace
 
 import pytest
+from amaranth_boards.icesugar_pro import ICESugarProPlatform
 
 from golden.errors import SaformerError
+from hw.boards.board import Board
 from hw.boards.catalogue import BOARDS, find_board
-from hw.boards.design import block_memories, design_text
+from hw.boards.clocks import Ecp5Pll
+from hw.boards.design import block_memories, design_text, estimate_luts
+from hw.boards.ulx3s import CHIP
 from hw.config import HARDWARE
 from hw.synth.devices import DEVICES
 
@@ -49,6 +53,28 @@ def test_block_memories_are_the_smallest_number_that_holds_a_memory():
 def test_an_sdram_takes_shorter_bursts():
     with pytest.raises(SaformerError, match="too long for a memory of 2 bytes: reduce burst_words to 32"):
         design_text(find_board("ulx3s-85f"), replace(HARDWARE["paper"], burst_words=64))
+
+
+def test_a_board_that_is_not_in_the_catalogue():
+    sugar = Board(
+        name="icesugar-pro",
+        title="iCESugar-Pro with LFE5U-25F",
+        platform=ICESugarProPlatform,
+        device="lfe5u-25f",
+        package=("--package", "CABGA256"),
+        clock=Ecp5Pll,
+        hertz=50_000_000,
+        baud=1_000_000,
+        hardware="little",
+        memory_bytes=CHIP.size,
+        sdram=CHIP,
+        flasher=("--board", "icesugar-pro"),
+    )
+    text = design_text(sugar, HARDWARE["little"])
+    assert 'LOCATE COMP "uart_0__tx__io" SITE "B9";' in text.constraints
+    assert 'LOCATE COMP "sdram_0__clk__io" SITE' in text.constraints
+    assert sum(block_memories(text.rtlil, DEVICES["lfe5u-25f"]).values()) < DEVICES["lfe5u-25f"].capacity["block"]
+    assert estimate_luts(sugar, HARDWARE["little"]) < DEVICES["lfe5u-25f"].capacity["lut"]
 
 
 def test_memory_must_be_whole_words():
