@@ -192,6 +192,8 @@ HARDWARE = {
         HardwareConfig(
             name="little",
             lanes=8,
+            timesteps=2,
+            passes=2,
             acc_bits=16,
             current_bits=22,
             weight_depth=2048,

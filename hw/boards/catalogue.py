@@ -2,11 +2,9 @@
 
 from golden.errors import SaformerError
 from hw.boards.board import Board
-from hw.boards.ecpix5 import ECPIX5_85F
-from hw.boards.tang_primer import TANG_PRIMER_20K
 from hw.boards.ulx3s import ULX3S_85F
 
-BOARDS = {board.name: board for board in (ULX3S_85F, ECPIX5_85F, TANG_PRIMER_20K)}
+BOARDS = {board.name: board for board in (ULX3S_85F,)}
 
 
 def find_board(name: str) -> Board:

@@ -3,16 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from amaranth_boards.icesugar_pro import ICESugarProPlatform
 
 from golden.errors import SaformerError
-from hw.boards.board import Board
 from hw.boards.catalogue import BOARDS, find_board
-from hw.boards.clocks import Ecp5Pll
 from hw.boards.design import block_memories, design_text, estimate_luts
-from hw.boards.ulx3s import CHIP
 from hw.config import HARDWARE
 from hw.synth.devices import DEVICES
+from tests.hw.boards.others import ICESUGAR_PRO
 
 
 @pytest.mark.parametrize("name", BOARDS)
@@ -56,25 +53,11 @@ def test_an_sdram_takes_shorter_bursts():
 
 
 def test_a_board_that_is_not_in_the_catalogue():
-    sugar = Board(
-        name="icesugar-pro",
-        title="iCESugar-Pro with LFE5U-25F",
-        platform=ICESugarProPlatform,
-        device="lfe5u-25f",
-        package=("--package", "CABGA256"),
-        clock=Ecp5Pll,
-        hertz=50_000_000,
-        baud=1_000_000,
-        hardware="little",
-        memory_bytes=CHIP.size,
-        sdram=CHIP,
-        flasher=("--board", "icesugar-pro"),
-    )
-    text = design_text(sugar, HARDWARE["little"])
+    text = design_text(ICESUGAR_PRO, HARDWARE["little"])
     assert 'LOCATE COMP "uart_0__tx__io" SITE "B9";' in text.constraints
     assert 'LOCATE COMP "sdram_0__clk__io" SITE' in text.constraints
     assert sum(block_memories(text.rtlil, DEVICES["lfe5u-25f"]).values()) < DEVICES["lfe5u-25f"].capacity["block"]
-    assert estimate_luts(sugar, HARDWARE["little"]) < DEVICES["lfe5u-25f"].capacity["lut"]
+    assert estimate_luts(ICESUGAR_PRO, HARDWARE["little"]) < DEVICES["lfe5u-25f"].capacity["lut"]
 
 
 def test_memory_must_be_whole_words():
