@@ -30,10 +30,7 @@ class Bench:
     def stall(self, chance: float) -> None:
         """Let the master wait with data and responses in some of the cycles."""
         for channel in (self.master.write_if.w_channel, self.master.write_if.b_channel, self.master.read_if.r_channel):
-            channel.set_pause_generator(iter(lambda: self.rng.random() < chance, None) if chance else None)
-            if not chance:
-                channel.clear_pause_generator()
-                channel.pause = False
+            channel.set_pause_generator(iter(lambda: self.rng.random() < chance, None))
 
     async def write(self, first: int, data: bytes) -> None:
         await self.master.write(first, data)
