@@ -80,9 +80,7 @@ def recipe(component: wiring.Component, *, trace: bool, public: tuple[tuple[str,
     ``trace`` adds waveforms; ``public`` names (module, signal) pairs that can be changed from outside. For
     ``gates`` and what a vendor's cells do, looking for mistakes makes no sense, and optimising takes too long.
     """
-    # Optimised, this Verilator computes something else than some LUTs of a netlist say (of the RISC-V core's).
-    flags = ["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O0" if gates else "-O3"]
-    flags += ["-CFLAGS", "-fPIC -fvisibility=hidden"]
+    flags = ["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3", "-CFLAGS", "-fPIC -fvisibility=hidden"]
     # Several models live in one process: nothing of one may be taken for a part of another.
     flags += ["-CFLAGS", "-fno-gnu-unique", "-LDFLAGS", "-shared -Wl,-Bsymbolic"]
     visible = [f'public_flat_rw -module "{module}" -var "{signal}"' for module, signal in public]

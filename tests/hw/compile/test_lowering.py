@@ -43,7 +43,7 @@ def in_passes(request):
     return lower(long, dataclasses.replace(HARDWARE_CONFIG, passes=3), pooled_query=request.param)
 
 
-@pytest.mark.parametrize("name", HARDWARE)
+@pytest.mark.parametrize("name", sorted(HARDWARE.keys() - {"little"}))
 @pytest.mark.parametrize("dim", [48, 64, 96])
 def test_every_named_hardware_takes_small_networks(name, dim):
     config = HARDWARE[name]
@@ -56,6 +56,11 @@ def test_every_named_hardware_takes_small_networks(name, dim):
         return
     program = lower(deep, config).program
     assert max(layer.fields.get("weight_rows", 0) for layer in program.layers) <= config.weight_depth
+
+
+def test_the_little_hardware_takes_what_it_is_for():
+    model = init_model(ModelConfig(name="micro", dim=24, depth=1, image_size=16, timesteps=4), seed=0)
+    assert lower(model, HARDWARE["little"]).layers[-1].step.passes == 2
 
 
 @pytest.mark.parametrize(("timesteps", "pooled"), [(4, True), (16, True), (16, False)])
