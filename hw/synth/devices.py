@@ -1,6 +1,6 @@
 """The devices that a design can be placed on: what synthesises for them, and what they have."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
@@ -24,6 +24,10 @@ class Bitstream:
     options: tuple[str, ...]
     packer: tuple[str, ...]
     file: str
+
+    def packing(self, options: Sequence[str]) -> tuple[str, ...]:
+        """Return the packer with further options."""
+        return (self.packer[0], *options, *self.packer[1:])
 
 
 @dataclass(frozen=True, kw_only=True)

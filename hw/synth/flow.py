@@ -165,10 +165,10 @@ def make_bitstream(
 
     def work(folder: Path) -> None:
         route(folder)
-        packer, *arguments = how.packer
-        run_tool([_installed(packer), *packing, *arguments], cwd=folder)
+        packer, *arguments = how.packing(packing)
+        run_tool([_installed(packer), *arguments], cwd=folder)
 
-    folder = cached_folder("routed", _key(route.key, json.dumps([packing, how.packer])), work, keep=(REPORT, how.file))
+    folder = cached_folder("routed", _key(route.key, json.dumps(how.packing(packing))), work, keep=(REPORT, how.file))
     return json.loads((folder / REPORT).read_text()), (folder / how.file).read_bytes()
 
 
@@ -192,7 +192,7 @@ def flow_script(
     commands = [
         ["yosys", "-p", shlex.quote(f"read_verilog {source}; {device.synthesis} -top {TOP} -json top.json")],
         [word.removeprefix("yowasp-") for word in router],
-        [word.removeprefix("yowasp-") for word in (how.packer[0], *packing, *how.packer[1:])],
+        [word.removeprefix("yowasp-") for word in how.packing(packing)],
     ]
     return "\n".join(["#!/bin/sh", "set -e", *(" ".join(command) for command in commands), ""])
 

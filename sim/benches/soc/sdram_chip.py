@@ -68,84 +68,43 @@ async def words_come_after_the_latency(dut):
         assert await chip.seen() == []
 
 
+ROW, WRITE = ("activate", 8), ("write", {"data": 1})
+
+MISTAKES = (
+    ("a second refresh at once", ("refresh", "refresh"), Violation.EARLY),
+    ("a row that is open is opened", (*ROW, *ROW), Violation.OPEN),
+    ("a refresh while a row is open", (*ROW, "refresh"), Violation.OPEN),
+    ("a word of a closed row", ("read",), Violation.CLOSED),
+    ("a word at once", ("activate", "read"), Violation.ACTIVATE),
+    ("the next row at once", (*ROW, "precharge", *ROW), Violation.PRECHARGE),
+    ("a short row", ("activate", 2, "precharge"), Violation.ROW),
+    ("a row closed behind a written word", (*ROW, WRITE, "precharge"), Violation.WRITE),
+    (
+        "the next row behind one that closes itself",
+        (*ROW, ("write", {"data": 1, "address": 1 << PRECHARGE_ALL}), *ROW),
+        Violation.PRECHARGE,
+    ),
+    ("no refresh", (int(parameters()["hertz"] * 72e-6),), Violation.REFRESH),
+    ("a mode that is not known", (("mode", {"address": 0x21}), 8, *ROW, "read"), Violation.MODE),
+    ("a word written while one is read", (*ROW, "read", WRITE), Violation.CONTENTION),
+)
+"""What is done, step by step, and what the chip should say: a command, one with what it carries, or cycles to wait."""
+
+
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 async def complaints(dut):
     """Each mistake is seen as what it is."""
-
-    async def row(chip: Chip, wait: int = 8) -> None:
-        await chip.say("activate")
-        await chip.wait(wait)
-
-    async def early(chip):
-        await chip.say("refresh")
-        await chip.say("refresh")
-
-    async def opened(chip):
-        await row(chip)
-        await row(chip)
-
-    async def refresh_of_an_open_row(chip):
-        await row(chip)
-        await chip.say("refresh")
-
-    async def closed(chip):
-        await chip.say("read")
-
-    async def at_once(chip):
-        await row(chip, 0)
-        await chip.say("read")
-
-    async def row_at_once(chip):
-        await row(chip)
-        await chip.say("precharge")
-        await row(chip)
-
-    async def short_row(chip):
-        await row(chip, 2)
-        await chip.say("precharge")
-
-    async def wet(chip):
-        await row(chip)
-        await chip.say("write", data=1)
-        await chip.say("precharge")
-
-    async def behind_auto_precharge(chip):
-        await row(chip)
-        await chip.say("write", data=1, address=1 << PRECHARGE_ALL)
-        await row(chip)
-
-    async def never_refreshed(chip):
-        await chip.wait(int(parameters()["hertz"] * 72e-6))
-
-    async def unknown_mode(chip):
-        await chip.say("mode", address=0x21)
-        await chip.wait()
-        await row(chip)
-        await chip.say("read")
-
-    async def contention(chip):
-        await row(chip)
-        await chip.say("read")
-        await chip.say("write", data=1)
-
-    for mistake, kind in (
-        (early, Violation.EARLY),
-        (opened, Violation.OPEN),
-        (refresh_of_an_open_row, Violation.OPEN),
-        (closed, Violation.CLOSED),
-        (at_once, Violation.ACTIVATE),
-        (row_at_once, Violation.PRECHARGE),
-        (short_row, Violation.ROW),
-        (wet, Violation.WRITE),
-        (behind_auto_precharge, Violation.PRECHARGE),
-        (never_refreshed, Violation.REFRESH),
-        (unknown_mode, Violation.MODE),
-        (contention, Violation.CONTENTION),
-    ):
+    for mistake, steps, kind in MISTAKES:
         chip = Chip(dut)
         await chip.power_up()
         assert await chip.seen() == [], mistake
-        await mistake(chip)
+        for step in steps:
+            if isinstance(step, int):
+                await chip.wait(step)
+            elif isinstance(step, str):
+                await chip.say(step)
+            else:
+                await chip.say(step[0], **step[1])
         assert await chip.seen() == [kind], mistake
 
 
