@@ -1,5 +1,7 @@
 """Accuracy and counts of an integer model on a set of images."""
 
+import functools
+import operator
 import time
 
 from torch import Tensor
@@ -8,7 +10,10 @@ from tqdm import tqdm
 from golden.config import ModelConfig
 from golden.counts import Counts, LayerCounts, count
 from golden.data import NO_LABEL
-from golden.energy import energy, paper_figure
+from golden.energy.conventions import bill, layer_millijoules
+from golden.energy.costs import load_costs
+from golden.energy.paper import paper_figure
+from golden.energy.workload import from_counts
 from golden.errors import SaformerError
 from golden.integer import IntegerModel, run
 
@@ -27,15 +32,21 @@ def _layer_record(counts: LayerCounts) -> dict:
 
 
 def energy_record(config: ModelConfig, counts: Counts) -> dict:
-    """Millijoules per image by eq. 19, and the paper's figure to set them beside."""
-    total, paper = energy(counts), paper_figure(config)
+    """Millijoules per image by every convention, by eq. 19 for every layer, and the paper's figure beside them."""
+    paper, work = paper_figure(config), from_counts(config, counts)
     return {
-        "eq19": total.measured,
-        "eq19_dense_estimate": total.dense_estimate,
+        **bill(work, load_costs()),
+        "eq19_layers": dict(layer_millijoules(work)),
         "paper": paper.energy_mj,
         "paper_network": paper.network,
         "paper_data": paper.data,
     }
+
+
+def count_images(model: IntegerModel, images: Tensor, *, batch: int = BATCH) -> Counts:
+    """The counts of all images, uint8 [K, C, H, W] or frames [K, T, C, H, W]. Raises SaformerError as `run` does."""
+    counted = (count(model.config, some, run(model, some)) for some in images.split(batch))
+    return functools.reduce(operator.add, counted)
 
 
 def evaluate(

@@ -14,7 +14,6 @@ from hw.compile.image import matching_image, pack_image
 from hw.compile.lowering import Lowered
 from hw.config import AUTOMATIC, HARDWARE
 from hw.estimate.timelines import ExternalMemory
-from scripts.conventions import layer_millijoules
 from scripts.inputs import (
     DataFolder,
     FirstImage,
@@ -187,7 +186,7 @@ def _engine(
 def _print(named: NamedModel, hardware: str, figures: dict) -> None:
     """Print the layers, the mismatches if there are any, and the summary."""
     out, count, layers = console(), figures["images"], figures["layers"]
-    energy = layer_millijoules(named.model.config, figures)
+    energy = figures["energy_mj"]["eq19_layers"]
     columns = ("layer", "input rate", "accumulates, model", "RTL", "cycles", "ideal", "above", "energy")
     rows = [
         (
@@ -198,7 +197,7 @@ def _print(named: NamedModel, hardware: str, figures: dict) -> None:
             layer["note"] or integer(layer["cycles"] / count),
             integer(layer["ideal_cycles"] / count) if layer["ideal_cycles"] else "",
             f"{100 * (layer['cycles'] / layer['ideal_cycles'] - 1):.1f} %" if layer["ideal_cycles"] else "",
-            millijoule(energy[layer["name"]]),
+            millijoule(energy.get(layer["name"], 0.0)),
         )
         for layer in layers
     ]

@@ -78,6 +78,11 @@ def resolve_model(name: str) -> NamedModel:
     return NamedModel(container.model, name, container.digest, trained=bool(container.training))
 
 
+def find_config(name: str) -> ModelConfig:
+    """Return the configuration of the model that a command line names. Raises SaformerError as `resolve_model` does."""
+    return CONFIGS[name] if name in CONFIGS else resolve_model(name).model.config
+
+
 def untrained(config: ModelConfig, *, seed: int, percent: int | None = None) -> NamedModel:
     """Return a random model of a configuration, calibrated on the bundled images or on random frames of events.
 

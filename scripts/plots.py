@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -57,6 +57,18 @@ def accumulates(layers: Sequence[dict]) -> str:
         axes.legend(frameon=False, loc="lower right")
 
     return _plot(draw, rows=len(chosen))
+
+
+def energies(energy_mj: Mapping[str, float]) -> str:
+    """Plot the energy of an inference by every convention, on a logarithmic axis."""
+
+    def draw(axes: Axes) -> None:
+        bars = axes.barh(list(energy_mj), list(energy_mj.values()), color=BLUE, height=0.65)
+        axes.bar_label(bars, [f"{energy:.3g}" for energy in energy_mj.values()], padding=3, fontsize=8)
+        axes.set_xscale("log")
+        axes.set_xlabel("energy of an inference, mJ")
+
+    return _plot(draw, rows=len(energy_mj))
 
 
 def cycles(layers: Sequence[dict]) -> str:

@@ -9,10 +9,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from golden.config import Input, ModelConfig
 from golden.data import CLASS_NAMES, NO_LABEL, ImageSet
+from golden.energy.conventions import described
 from golden.integer import Trace
 from hw.config import HardwareConfig
 from scripts import plots
-from scripts.conventions import conventions
 from scripts.inputs import NamedModel
 from scripts.tables import integer, millijoule, percent, recognised
 
@@ -48,7 +48,7 @@ def render(source: ReportInput) -> str:
         model=source.named,
         pictures=_pictures(figures, source.images, source.named.model.config),
         hidden=max(0, len(source.images) - PICTURES),
-        conventions=conventions(figures),
+        conventions=described(figures["energy_mj"]),
         rates=plots.firing_rates(layers),
         accumulates=plots.accumulates(layers),
         cycles=plots.cycles(layers),

@@ -11,11 +11,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 import firmware
 from firmware.link import Identity, Link
 from firmware.port import BAUD, SerialPort
+from golden.energy.conventions import described
 from golden.errors import SaformerError
 from hw.compile.choose import lower_for
 from hw.compile.lowering import Lowered, lower
 from hw.config import load_hardware
-from scripts.conventions import conventions
 from scripts.cosim import DIFFERENT, print_mismatches, verdict
 from scripts.inputs import (
     DataFolder,
@@ -142,5 +142,5 @@ def _print(named: NamedModel, hardware: str, figures: dict) -> None:
         f"time        {figures['seconds']:.1f} s, with the upload and the integer model",
     ):
         out.print(line, soft_wrap=True)
-    for row in conventions(figures):
-        out.print(f"energy      {millijoule(row.millijoules)} by {row.name}: {row.bills}", soft_wrap=True)
+    for name, energy, bills in described(figures["energy_mj"]):
+        out.print(f"energy      {millijoule(energy)} by {name}: {bills}", soft_wrap=True)

@@ -9,8 +9,6 @@ import torch
 from golden.calibrate import init_model
 from golden.config import CONFIGS
 from golden.counts import count, reach
-from golden.data import fit_images
-from golden.energy import energy, layer_energy, paper_figure
 from golden.errors import SaformerError
 from golden.integer import run
 from golden.layers import LayerKind, layers
@@ -171,33 +169,3 @@ def test_dense_operations_are_those_of_the_paper():
     block = {"q": 9.437, "k": 9.437, "mix": 0.221, "proj": 9.437, "fc1": 37.749, "fc2": 37.749}
     expected |= {f"blocks.{index}.{name}": value for index in range(4) for name, value in block.items()}
     assert macs == expected | {"pool": 0.0, "head": 0.004}
-
-
-def test_energy(small, bundled):
-    images = fit_images(bundled.images[:2], channels=3, size=16)
-    counts = count(small, images, run(init_model(small, seed=1), images))
-    others = counts.layers[1:]
-    sops = sum(int(layer.sops.sum()) for layer in others) / 2
-    estimate = sum(layer.sops_dense_estimate for layer in others) / 2
-    macs = 27 * 2 * 16 * 16
-    assert energy(counts).measured == pytest.approx((4.6 * macs + 0.9 * sops) * 1e-9)
-    assert energy(counts, conv1_steps=4).dense_estimate == pytest.approx((4 * 4.6 * macs + 0.9 * estimate) * 1e-9)
-    assert sum(part.measured for part in layer_energy(counts)) == pytest.approx(energy(counts).measured)
-    # Borders only lose operations.
-    assert energy(counts).measured < energy(counts).dense_estimate
-
-
-def test_energy_of_events_has_no_multiplications(small, inputs):
-    config = dataclasses.replace(small, input="events")
-    frames = inputs(config, 2)
-    counts = count(config, frames, run(init_model(config, seed=1), frames))
-    conv1 = counts.layers[0]
-    assert conv1.layer.kind is LayerKind.CONV
-    assert conv1.spikes.tolist() == [int(step.sum()) for step in frames.transpose(0, 1)]
-    assert layer_energy(counts)[0].measured == pytest.approx(0.9 * int(conv1.sops.sum()) / 2 * 1e-9)
-
-
-def test_paper_figures():
-    assert paper_figure(CONFIGS["4-384"]).energy_mj == 0.49
-    assert paper_figure(CONFIGS["2-256"]).data == "CIFAR10-DVS"
-    assert paper_figure(CONFIGS["tiny"]).network == "4-384"

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from golden.config import Input
-from scripts.conventions import conventions
 from scripts.report import render
 from tests.scripts.samples import sample
 
@@ -51,13 +50,3 @@ def test_mixing_has_no_cycles_of_its_own(source):
     page = render(source)
     row = next(line for line in page.splitlines() if "<td>in the background</td>" in line)
     assert "<td>0</td>" in row
-
-
-def test_conventions_bill_what_they_say(source):
-    figures = {
-        "images": 2,
-        "layers": [{"sops_rtl": 2_000_000, "weight_fetches": 400_000}],
-        "energy_mj": {"eq19": 1.0, "eq19_dense_estimate": 2.0, "paper": 3.0, "paper_network": "x", "paper_data": "y"},
-    }
-    values = [convention.millijoules for convention in conventions(figures)]
-    assert values == pytest.approx([1.0, 2.0, 1e-4, 1e-4 + 5e-4, 1e-4 + 2.5e-3, 3.0])
