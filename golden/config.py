@@ -57,6 +57,8 @@ class ModelConfig:
     pool_kernel, pool_stages: max-pool window (2, or 3 with padding 1; stride 2) and the convolutions that have one.
     aggregate, head, mix_neuron, dwc, reset: see docs/arithmetic.md, "Choices".
     threshold, attention_threshold: firing threshold of all neurons, and of the mask neuron (a multiple of 1/16).
+    aggregate_threshold: threshold of the neurons on window means, as a share of that of all others (a multiple of
+        1/16); for `aggregate` "current" only.
     weight_bits: bits of a signed weight, 2 to 8.
 
     Raises
@@ -83,6 +85,7 @@ class ModelConfig:
     reset: Reset = Reset.HARD
     threshold: float = 1.0
     attention_threshold: float = 0.5
+    aggregate_threshold: float = 1.0
     weight_bits: int = 8
 
     def __post_init__(self):
@@ -108,12 +111,15 @@ class ModelConfig:
                 raise SaformerError(f"{field} must be true or false, not {getattr(self, field)!r}")
         for field, choices in _CHOICES.items():
             object.__setattr__(self, field, _choice(field, choices, getattr(self, field)))
-        for field in ("threshold", "attention_threshold"):
+        for field in ("threshold", "attention_threshold", "aggregate_threshold"):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 256:
                 raise SaformerError(f"{field} must be a number above 0 and below 256, not {value!r}")
-        if 16 * self.attention_threshold % 1:
-            raise SaformerError(f"attention_threshold must be a multiple of 1/16, not {self.attention_threshold!r}")
+        for field in ("attention_threshold", "aggregate_threshold"):
+            if 16 * getattr(self, field) % 1:
+                raise SaformerError(f"{field} must be a multiple of 1/16, not {getattr(self, field)!r}")
+        if self.aggregate_threshold > 1:
+            raise SaformerError(f"aggregate_threshold must be at most 1, not {self.aggregate_threshold!r}")
 
     def _check_pools(self):
         stages = self.pool_stages

@@ -30,9 +30,14 @@ class Container:
     digest: str
 
 
+# Settings that are younger than containers in use, with what those mean: there they are not part of the digest.
+_YOUNGER = {"aggregate_threshold": 1.0}
+
+
 def digest(config: ModelConfig, tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 over the configuration and the tensors, in hexadecimal."""
-    state = hashlib.sha256(_config_text(config).encode())
+    settings = {name: value for name, value in config.to_dict().items() if _YOUNGER.get(name) != value}
+    state = hashlib.sha256(_text(settings).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         state.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
@@ -101,8 +106,8 @@ def load_model(name_or_path: str | Path) -> IntegerModel:
     return load_container(find_model(name_or_path)).model
 
 
-def _config_text(config: ModelConfig) -> str:
-    return json.dumps(config.to_dict(), sort_keys=True)
+def _text(settings: dict) -> str:
+    return json.dumps(settings, sort_keys=True)
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -89,11 +89,13 @@ class Counts:
     -------
     layers: of every layer, in order.
     hits: per block, the sum of QA & KA (of their products where they are counts), int64 [T].
+    masks: per block, the channels whose mask fires, int64 [T].
     saturations: per stream write, values changed by sat16, int64 [T].
     """
 
     layers: tuple[LayerCounts, ...]
     hits: Mapping[str, Tensor]
+    masks: Mapping[str, Tensor]
     saturations: Mapping[str, Tensor]
 
     @property
@@ -101,10 +103,16 @@ class Counts:
         """Number of images that were counted."""
         return self.layers[0].images
 
+    def mask_rates(self, config: ModelConfig) -> Mapping[str, float]:
+        """Per block, the share of channels whose mask fires, over images and timesteps."""
+        sites = self.images * config.timesteps * config.dim
+        return {name: int(value.sum()) / sites for name, value in self.masks.items()}
+
     def __add__(self, other: Counts) -> Counts:
         return Counts(
             layers=tuple(mine + its for mine, its in zip(self.layers, other.layers, strict=True)),
             hits={name: value + other.hits[name] for name, value in self.hits.items()},
+            masks={name: value + other.masks[name] for name, value in self.masks.items()},
             saturations={name: value + other.saturations[name] for name, value in self.saturations.items()},
         )
 
@@ -220,5 +228,6 @@ def count(
     return Counts(
         layers=counted,
         hits={name: _per_step(values[f"{name}.qa"].to(torch.int64) * values[f"{name}.ka"]) for name in blocks},
+        masks={name: _per_step(values[f"{name}.mask"]) for name in blocks},
         saturations={name: _per_step(value) for name, value in trace.saturations.items()},
     )

@@ -55,8 +55,8 @@ def evaluate(
     """Run `images`, uint8 [K, C, H, W] or frames [K, T, C, H, W], and return the figures of `saformer golden`.
 
     Keys: model, images, accuracy (None if any of the `labels` [K] is `NO_LABEL`), images_per_second, layers (name,
-    firing_rate of the input, spikes, sops, sops_dense_estimate, events: totals over the images), saturations (total),
-    energy_mj (per image).
+    firing_rate of the input, spikes, sops, sops_dense_estimate, events: totals over the images), mask_rate (by block:
+    share of channels and timesteps at which the attention's mask fires), saturations (total), energy_mj (per image).
 
     Raises SaformerError: no images, or images of the wrong shape.
     """
@@ -75,6 +75,7 @@ def evaluate(
         "accuracy": None if (labels == NO_LABEL).any() else right / len(images),
         "images_per_second": len(images) / (time.monotonic() - started),
         "layers": [_layer_record(layer) for layer in counts.layers],
+        "mask_rate": dict(counts.mask_rates(model.config)),
         "saturations": sum(int(value.sum()) for value in counts.saturations.values()),
         "energy_mj": energy_record(model.config, counts),
     }

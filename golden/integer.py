@@ -188,12 +188,17 @@ def run_patch_splitting(model: IntegerModel, images: Tensor) -> Trace:
     return Trace(values=values, saturations={"stream.conv4": first, "stream.conv5": second})
 
 
+def aggregate_threshold(config: ModelConfig, threshold: Tensor) -> Tensor:
+    """Threshold of the neurons on sums over windows, from that of single tokens, int32 of any shape: rounded down."""
+    return (int(16 * config.aggregate_threshold) * config.window_tokens * threshold) >> 4
+
+
 def aggregate(config: ModelConfig, current: Tensor, threshold: Tensor) -> Tensor:
     """QA or KA, [T, B, D, p, p], of the currents [T, B, D, H, W]; the threshold is [D]."""
     threshold, side = per_channel(threshold), config.window_kernel
     if config.aggregate is Aggregate.SPIKE:
         return window_sums(lif(current, threshold, reset=config.reset), side)
-    return lif(window_sums(current, side), config.window_tokens * threshold, reset=config.reset)
+    return lif(window_sums(current, side), aggregate_threshold(config, threshold), reset=config.reset)
 
 
 def attention_mask(config: ModelConfig, qa: Tensor, ka: Tensor) -> Tensor:

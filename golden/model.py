@@ -111,8 +111,8 @@ class Attention(nn.Module):
     def _aggregates(self, q: Tensor, k: Tensor, k_spikes: Tensor) -> tuple[Tensor, Tensor]:
         if self.config.aggregate is Aggregate.SPIKE:
             return self.windows(self.q.neuron(q)), self.windows(k_spikes)
-        tokens = self.config.window_tokens
-        return self.q.neuron(self.windows(q), times=tokens), self.ka(self.windows(k), times=tokens)
+        times = self.config.window_tokens * self.config.aggregate_threshold
+        return self.q.neuron(self.windows(q), times=times), self.ka(self.windows(k), times=times)
 
     def forward(self, spikes: Tensor) -> Tensor:
         k = self.k.current(spikes)

@@ -60,7 +60,8 @@ class Neuron(nn.Module):
         self.reset = reset
         self.floor = floor
 
-    def forward(self, current: Tensor, times: int = 1) -> Tensor:
+    def forward(self, current: Tensor, times: float = 1) -> Tensor:
         """Spikes for a threshold `times` as high, as sums over `times` currents need it."""
-        threshold = (self.threshold * times).to(current.dtype)
+        threshold = self.threshold.double() * times
+        threshold = (threshold.floor() if self.floor else threshold).to(current.dtype)
         return _Lif.apply(current, threshold, self.reset, self.floor)

@@ -219,34 +219,34 @@ def _train_step(run: _Run, batch: ImageSet, *, total: int) -> float:
     for group in run.optimiser.param_groups:
         group["lr"] = _rate(stage, step, total=total, warmup=plan.warmup)
     run.model.train()
-    loss = F.cross_entropy(_scores(run.model, stage, images), batch.labels, label_smoothing=plan.label_smoothing)
+    loss = F.cross_entropy(_scores(plan, run.model, stage, images), batch.labels, label_smoothing=plan.label_smoothing)
     run.optimiser.zero_grad()
     loss.backward()
     run.optimiser.step()
     return loss.item()
 
 
-def _scores(model: SAFormer, stage: Stage, images: Tensor) -> Tensor:
+def _scores(plan: TrainPlan, model: SAFormer, stage: Stage, images: Tensor) -> Tensor:
     pixels = images.float()
     pixels = pixels.to(memory_format=torch.channels_last) if pixels.ndim == 4 else pixels
     # The quantised model counts on exact sums, which bfloat16 does not give.
-    with torch.autocast("cpu", torch.bfloat16, enabled=not stage.quantised):
+    with torch.autocast("cpu", torch.bfloat16, enabled=plan.bfloat16 and not stage.quantised):
         return model.scores(pixels, stage.timesteps)
 
 
-def accuracy(model: SAFormer, stage: Stage, images: ImageSet, *, batch: int = 250) -> float:
+def accuracy(plan: TrainPlan, model: SAFormer, stage: Stage, images: ImageSet, *, batch: int = 250) -> float:
     """Share of `images` that the model gets right."""
     model.eval()
     with torch.no_grad():
         right = [
-            (_scores(model, stage, pixels).argmax(dim=1) == labels).sum().item()
+            (_scores(plan, model, stage, pixels).argmax(dim=1) == labels).sum().item()
             for pixels, labels in zip(images.images.split(batch), images.labels.split(batch), strict=True)
         ]
     return sum(right) / len(images)
 
 
 def _end_epoch(run: _Run, epoch: int, per_epoch: int, validation: ImageSet) -> None:
-    score = accuracy(run.model, run.current, validation)
+    score = accuracy(run.plan, run.model, run.current, validation)
     record = {
         "stage": run.current.name,
         "epoch": epoch + 1,

@@ -11,6 +11,7 @@ from scripts.build import build
 from scripts.cosim import cosim
 from scripts.energy import energy
 from scripts.estimate import estimate
+from scripts.experiment import experiment
 from scripts.golden import golden
 from scripts.init import init
 from scripts.load import load
@@ -30,7 +31,7 @@ app = typer.Typer(
     help="A spiking transformer from PyTorch to bit-exact RTL: train it, run its integer model, run it on the "
     "simulated accelerator and compare the two.",
 )
-for command in (bench, build, cosim, energy, estimate, golden, init, load, run, scaling, synth, train):
+for command in (bench, build, cosim, energy, estimate, experiment, golden, init, load, run, scaling, synth, train):
     app.command()(command)
 app.command("lower")(lower_model)
 

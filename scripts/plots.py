@@ -71,6 +71,26 @@ def energies(energy_mj: Mapping[str, float]) -> str:
     return _plot(draw, rows=len(energy_mj))
 
 
+def accuracies(rows: Sequence[dict]) -> str:
+    """Plot the accuracy of every variant, with its spread, and what is left of it without the mask."""
+
+    def draw(axes: Axes) -> None:
+        places = np.arange(len(rows))
+        errors = {"ecolor": INK, "elinewidth": 0.8}
+        for offset, key, colour, label in (
+            (-0.2, "accuracy", BLUE, "integer model"),
+            (0.2, "accuracy_without_mask", GREY, "mask forced to zero"),
+        ):
+            spread = [100 * row["spread"] for row in rows] if key == "accuracy" else None
+            values = [100 * row[key] for row in rows]
+            axes.barh(places + offset, values, xerr=spread, color=colour, height=0.36, label=label, error_kw=errors)
+        axes.set_yticks(places, [row["variant"] for row in rows])
+        axes.set_xlabel("accuracy, %")
+        axes.legend(frameon=False, loc="lower right")
+
+    return _plot(draw, rows=2 * len(rows))
+
+
 def cycles(layers: Sequence[dict]) -> str:
     """Plot the cycles of every layer against the ideal ones, with the excess in per cent."""
     chosen = [layer for layer in layers if layer["cycles"]]

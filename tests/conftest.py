@@ -28,6 +28,7 @@ VARIANTS = {
     "three blocks, gray": {"depth": 3, "in_channels": 1, "timesteps": 3},
     "events": {"input": "events", "in_channels": 2, "timesteps": 5},
     "few weight bits, low thresholds": {"weight_bits": 3, "threshold": 0.5, "attention_threshold": 1.25},
+    "low aggregate threshold": {"aggregate_threshold": 0.3125, "windows": 1},
 }
 
 

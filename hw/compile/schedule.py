@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from golden.config import Input
-from golden.integer import IntegerModel
+from golden.integer import IntegerModel, aggregate_threshold
 from hw.config import HardwareConfig
 from hw.program import Fold, Kind, Target
 
@@ -155,6 +155,12 @@ class _Schedule:
         fires = self.values(threshold or f"{layer}.threshold")
         return Neurons(bias=factor * bias, threshold=factor * fires, shift=shift)
 
+    def aggregate(self, layer: str) -> Neurons:
+        """The neurons on the window sums of a layer's currents."""
+        single = self.neurons(layer, factor=self.config.window_tokens)
+        threshold = aggregate_threshold(self.config, self.model.tensors[f"{layer}.threshold"])
+        return replace(single, threshold=threshold.numpy().astype(np.int64))
+
     def linear(self, layer: str, **fields) -> Step:
         """A step with the weights of a layer; a linear layer is a 1x1 convolution."""
         weights = self.model.tensors[f"{layer}.weight"].numpy().astype(np.int8)
@@ -225,7 +231,7 @@ class _Schedule:
         sums = {"fold": Fold.SUM, "tile_side": self.config.window_kernel}
         window = self.config.window_tokens
         query = {"reads": self.counts(block), "fold": Fold.COUNTS} if self.pooled else {"reads": spikes, **sums}
-        aggregated = {kind: self.neurons(f"{name}.{kind}", factor=window) for kind in ("q", "k")}
+        aggregated = {kind: self.aggregate(f"{name}.{kind}") for kind in ("q", "k")}
         return [
             self.linear(
                 f"{name}.q",

@@ -52,6 +52,8 @@ def test_toml(tmp_path):
         ({"threshold": 0}, "threshold must be a number above 0"),
         ({"threshold": "1"}, "threshold must be a number above 0"),
         ({"attention_threshold": 0.51}, "attention_threshold must be a multiple of 1/16, not 0.51"),
+        ({"aggregate_threshold": 0.3}, "aggregate_threshold must be a multiple of 1/16, not 0.3"),
+        ({"aggregate_threshold": 1.5}, "aggregate_threshold must be at most 1, not 1.5"),
     ],
 )
 def test_bad_values(changes, message):

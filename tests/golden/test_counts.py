@@ -128,6 +128,9 @@ def test_spikes_rates_hits_and_saturations(counted):
     assert by_name["conv2"].firing_rate == pytest.approx(float(conv1.float().mean()))
     assert by_name["conv5"].output_spikes.tolist() == [0] * config.timesteps
     qa, ka = trace.values["blocks.0.qa"], trace.values["blocks.0.ka"]
+    masks = trace.values["blocks.0.mask"]
+    assert counts.masks["blocks.0"].tolist() == [int(step.sum()) for step in masks]
+    assert counts.mask_rates(config)["blocks.0"] == int(masks.sum()) / masks.numel()
     assert counts.hits["blocks.0"].tolist() == [int((q.long() * k).sum()) for q, k in zip(qa, ka, strict=True)]
     assert {name: int(value.sum()) for name, value in counts.saturations.items()} == {
         name: int(value.sum()) for name, value in trace.saturations.items()

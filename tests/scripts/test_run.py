@@ -33,7 +33,7 @@ def test_images_run_on_the_simulated_board(files, capsys):
     assert figures["frames_per_second"] == figures["clock_hz"] / figures["cycles_per_image"]
     output = capsys.readouterr().out
     assert "comparison  bit-exact: logits and counters of 2 images" in output
-    assert "by eq. 19, executed" in output
+    assert "by eq19: the paper's" in output
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ SHAPES = {
     "small": {},
     "channels that fill neither lanes nor beats": {"dim": 24, "classes": 7},
     "one timestep, gray": {"timesteps": 1, "in_channels": 1},
-    "two timesteps, one window": {"timesteps": 2, "windows": 1},
+    "two timesteps, one window": {"timesteps": 2, "windows": 1, "aggregate_threshold": 0.1875},
     "three timesteps, no aggregation": {"timesteps": 3, "windows": 16},
     "three blocks, many input channels": {"depth": 3, "in_channels": 5},
     "32 pixels, pools after 2, 3 and 4": {"image_size": 32, "pool_stages": (2, 3, 4)},

@@ -1,0 +1,151 @@
+"""``saformer experiment``: train the variants of a question, and write the answer as JSON, table and plot."""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from golden.data import ENVIRONMENT, ImageSet, load_cifar10
+from golden.experiment import (
+    EXPERIMENTS,
+    SEEDS,
+    TEST_IMAGES,
+    TRAINING_IMAGES,
+    Experiment,
+    find_experiment,
+    run_variant,
+    versions,
+)
+from scripts.outputs import ensure_folder, write_json, write_text
+from scripts.plots import accuracies
+from scripts.resume import ResultsFile
+from scripts.tables import bars, console, integer, percent, table
+
+COLUMNS = ("variant", "accuracy", "spread", "without the mask", "mask fires", "accumulates", "eq. 19, uJ")
+
+
+def experiment(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help=f"One of {', '.join(EXPERIMENTS)}.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", envvar=ENVIRONMENT, help="Folder with the python version of CIFAR-10."),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where NAME.json, NAME.md and NAME.svg are written.")] = Path(
+        "docs/experiments"
+    ),
+    work: Annotated[
+        Path, typer.Option(metavar="DIR", help="Checkpoints and finished runs; started again, it goes on from there.")
+    ] = Path("results/experiments"),
+    show: Annotated[bool, typer.Option("--show", help="Train nothing: make table and plot of the JSON again.")] = False,
+) -> None:
+    """Run an experiment: every variant with three seeds, on real images, and measure the integer models.
+
+    Without NAME, prints the questions.
+    """
+    if name is None:
+        for each in EXPERIMENTS.values():
+            console().print(f"{each.name:<12} {each.question}", soft_wrap=True)
+        return
+    chosen = find_experiment(name)
+    ensure_folder(out)
+    record = out / f"{name}.json"
+    if not show:
+        ensure_folder(work)
+        write_json(record, _run(chosen, data, work))
+    figures = json.loads(record.read_text(encoding="utf-8"))
+    rows = summary(figures)
+    write_text(out / f"{name}.svg", accuracies(rows))
+    write_text(out / f"{name}.md", page(figures, rows))
+    console().print(table(COLUMNS, [cells(row) for row in rows]))
+    console().print(f"wrote {record}, {name}.md and {name}.svg")
+
+
+def _run(chosen: Experiment, data: Path | None, work: Path) -> dict:
+    """Do the runs that are not finished; returns the record of all."""
+    training = load_cifar10("train", data).select(first=0, count=TRAINING_IMAGES)
+    test = load_cifar10("test", data).select(first=0, count=TEST_IMAGES)
+    # Sums in another order would give other models: one thread, on any machine.
+    torch.set_num_threads(1)
+    runs = _all_runs(chosen, training, test, work)
+    return {
+        "experiment": chosen.name,
+        "question": chosen.question,
+        "command": f"saformer experiment {chosen.name}",
+        "data": f"CIFAR-10, the first {TRAINING_IMAGES} training and {TEST_IMAGES} test images",
+        "base": chosen.base.to_dict(),
+        "variants": {name: dict(changes) for name, changes in chosen.variants.items()},
+        "stages": [f"{stage.name}: {stage.epochs} epochs" for stage in chosen.stages],
+        "versions": versions(),
+        "runs": runs,
+    }
+
+
+def _all_runs(chosen: Experiment, training: ImageSet, test: ImageSet, work: Path) -> list[dict]:
+    results = ResultsFile(work / f"{chosen.name}.jsonl")
+    columns = (TextColumn(chosen.name), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    runs = []
+    with bars(*columns) as bar:
+        task = bar.add_task("", total=len(SEEDS) * len(chosen.variants))
+        for seed in SEEDS:
+            for variant in chosen.variants:
+                point = {"variant": variant, "seed": seed, "stages": repr(chosen.plan(variant, seed))}
+                result = results.get(point)
+                if result is None:
+                    result = run_variant(chosen, variant, seed, training=training, test=test, folder=work / chosen.name)
+                    results.append(point, result)
+                runs.append(result)
+                bar.advance(task)
+    return runs
+
+
+def summary(figures: dict) -> list[dict]:
+    """Mean over the seeds, and the spread of the accuracy (sample standard deviation), of every variant."""
+    rows, averaged = [], ("accuracy", "accuracy_without_mask", "accumulates", "eq19_mj")
+    for variant in figures["variants"]:
+        runs = [run for run in figures["runs"] if run["variant"] == variant]
+        row = {key: statistics.mean(run[key] for run in runs) for key in averaged}
+        row["mask_rate"] = statistics.mean(rate for run in runs for rate in run["mask_rate"].values())
+        row["spread"] = statistics.stdev(run["accuracy"] for run in runs)
+        rows.append({"variant": variant, "runs": len(runs)} | row)
+    return rows
+
+
+def cells(row: dict) -> tuple[str, ...]:
+    """A row of the table as text."""
+    return (
+        row["variant"],
+        f"{100 * row['accuracy']:.2f} %",
+        f"{100 * row['spread']:.2f}",
+        f"{100 * row['accuracy_without_mask']:.2f} %",
+        percent(row["mask_rate"]),
+        integer(row["accumulates"]),
+        f"{1000 * row['eq19_mj']:.2f}",
+    )
+
+
+def page(figures: dict, rows: list[dict]) -> str:
+    """The page of an experiment, as Markdown."""
+    name, versions = figures["experiment"], figures["versions"]
+    base = ", ".join(f"{key} {figures['base'][key]}" for key in ("image_size", "dim", "depth", "timesteps", "windows"))
+    lines = [
+        f"# {name}",
+        "",
+        figures["question"],
+        "",
+        f"`{figures['command']}`: {figures['data']}; {base};",
+        f"{', '.join(figures['stages'])}.",
+        "Little training: enough to rank, not to compare with networks elsewhere. Accuracy is of the integer model,",
+        f"mean and sample standard deviation over {rows[0]['runs']} seeds. Python {versions['python']}, "
+        f"torch {versions['torch']}, {versions['machine']}.",
+        "",
+        "| " + " | ".join(COLUMNS) + " |",
+        "|" + "---|" * len(COLUMNS),
+        *("| " + " | ".join(cells(row)) + " |" for row in rows),
+        "",
+        f"![accuracy]({name}.svg)",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,122 @@
+"""``saformer experiment``: variants are trained and measured, a run goes on, committed pages follow from their JSON."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+import golden.experiment
+import scripts.experiment
+from golden.calibrate import init_model
+from golden.config import ModelConfig
+from golden.data import load_bundled
+from golden.errors import SaformerError
+from golden.evaluate import evaluate
+from golden.experiment import EXPERIMENTS, Experiment, find_experiment, fit_set, measure
+from golden.plan import Stage
+from scripts.cli import main
+from scripts.experiment import page, summary
+
+COMMITTED = Path(__file__).parents[2] / "docs" / "experiments"
+SMALL = Experiment(
+    name="small",
+    question="Does it run?",
+    variants={"high": {}, "low, one step": {"aggregate_threshold": 0.25, "timesteps": 1}},
+    base=ModelConfig(name="small", image_size=8, dim=8, depth=1, timesteps=2, pool_stages=(4,)),
+    stages=(
+        Stage(name="all-steps", epochs=1, timesteps=2, rate=1e-3),
+        Stage(name="quantised", epochs=1, timesteps=2, rate=1e-4, quantised=True),
+    ),
+)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder in which the experiment "small" runs on the bundled images, with two seeds."""
+    monkeypatch.setattr(golden.experiment, "VALIDATION_IMAGES", 20)
+    monkeypatch.setattr(golden.experiment, "EXPERIMENTS", {"small": SMALL})
+    monkeypatch.setattr(scripts.experiment, "SEEDS", (1, 2))
+    for name, count in (("TRAINING_IMAGES", 180), ("TEST_IMAGES", 20)):
+        monkeypatch.setattr(scripts.experiment, name, count)
+    images = load_bundled()
+    twice = dataclasses.replace(
+        images,
+        **{field: getattr(images, field).repeat_interleave(2, dim=0) for field in ("images", "labels", "indices")},
+    )
+    monkeypatch.setattr(scripts.experiment, "load_cifar10", lambda split, data: twice)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+COMMAND = ["experiment", "small", "--out", "docs", "--work", "work"]
+
+
+def test_variants_are_trained_and_measured(folder, capsys):
+    assert main(COMMAND) == 0
+    record = json.loads((folder / "docs" / "small.json").read_text())
+    assert [(run["variant"], run["seed"]) for run in record["runs"]] == [
+        (variant, seed) for seed in (1, 2) for variant in SMALL.variants
+    ]
+    assert all(0 <= run["accuracy"] <= 1 and run["eq19_mj"] > 0 for run in record["runs"])
+    assert all([entry["stage"] for entry in run["history"]] == ["all-steps", "quantised"] for run in record["runs"])
+    assert "low, one step" in capsys.readouterr().out
+    assert (folder / "docs" / "small.svg").read_text().startswith("<svg")
+    written = (folder / "docs" / "small.md").read_text()
+    assert "mean and sample standard deviation over 2 seeds" in written
+
+
+def test_a_run_that_was_cut_off_goes_on(folder, monkeypatch):
+    calls, whole = [], scripts.experiment.run_variant
+
+    def run_two(*arguments, **settings):
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        calls.append(arguments)
+        return whole(*arguments, **settings)
+
+    monkeypatch.setattr(scripts.experiment, "run_variant", run_two)
+    assert main(COMMAND) == 130
+    assert not (folder / "docs" / "small.json").exists()
+    monkeypatch.setattr(scripts.experiment, "run_variant", whole)
+    assert main(COMMAND) == 0
+    first = (folder / "docs" / "small.json").read_text()
+    # Everything is finished: the record is made of what was kept.
+    monkeypatch.setattr(scripts.experiment, "run_variant", None)
+    assert main(COMMAND) == 0
+    assert (folder / "docs" / "small.json").read_text() == first
+
+
+def test_measured_without_the_mask():
+    config = ModelConfig(name="small", image_size=8, dim=8, depth=1, pool_stages=(4,), aggregate_threshold=0.25)
+    model, test = init_model(config, seed=2), fit_set(load_bundled(), config)
+    found = measure(model, test)
+    figures = evaluate(model, test.images, test.labels)
+    assert found["accuracy"] == figures["accuracy"]
+    assert found["mask_rate"] == figures["mask_rate"]
+    assert found["mask_rate"]["blocks.0"] > 0
+    silent = type(model)(config=dataclasses.replace(config, attention_threshold=200.0), tensors=model.tensors)
+    without = evaluate(silent, test.images, test.labels)
+    assert without["mask_rate"]["blocks.0"] == 0
+    assert found["accuracy_without_mask"] == without["accuracy"]
+
+
+def test_questions_are_listed(capsys):
+    assert main(["experiment"]) == 0
+    assert all(name in capsys.readouterr().out for name in ["mask"])
+
+
+def test_unknown_experiment(capsys):
+    assert main(["experiment", "none"]) == 2
+    assert "no experiment 'none': use one of mask," in capsys.readouterr().err
+    with pytest.raises(SaformerError, match="no experiment"):
+        find_experiment("none")
+
+
+@pytest.mark.parametrize("path", sorted(COMMITTED.glob("*.json")), ids=lambda path: path.stem)
+def test_committed_pages_follow_from_the_figures(path):
+    figures = json.loads(path.read_text())
+    assert path.with_suffix(".md").read_text() == page(figures, summary(figures))
+    known = EXPERIMENTS[path.stem]
+    assert figures["variants"] == {name: dict(changes) for name, changes in known.variants.items()}
+    assert figures["base"] == known.base.to_dict()
