@@ -21,8 +21,8 @@ TRIAL = ModelConfig(name="trial", dim=32, depth=2, image_size=16, pool_stages=(4
 """The network of the experiments: 16x16 images, 64 tokens, two blocks, four timesteps; minutes of training."""
 
 STAGES = (
-    Stage(name="one-step", epochs=4, timesteps=1, rate=3e-3, final_rate=1e-3),
-    Stage(name="all-steps", epochs=2, timesteps=4, rate=1e-3),
+    Stage(name="one-step", epochs=3, timesteps=1, rate=3e-3, final_rate=1e-3),
+    Stage(name="all-steps", epochs=1, timesteps=4, rate=1e-3),
     Stage(name="quantised", epochs=1, timesteps=4, rate=3e-4, quantised=True),
 )
 TRAINING_IMAGES, TEST_IMAGES, VALIDATION_IMAGES = 20_000, 2_000, 1_000
@@ -66,7 +66,7 @@ EXPERIMENTS = {
         Experiment(
             name="mask",
             question="At which threshold on window means does the mask of SASA fire, and does the network use it?",
-            variants={f"{share:g}": {"aggregate_threshold": share} for share in (1.0, 0.5, 0.25, 0.125)},
+            variants={f"{share:g}": {"aggregate_threshold": share} for share in (1.0, 0.25)},
         ),
         Experiment(
             name="aggregation",
