@@ -10,12 +10,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from golden.attention.core import Core
+from golden.attention.registry import find_core
 from golden.config import Input, ModelConfig
 from golden.data import check_images, fit_images, load_bundled
 from golden.events import random_frames
 from golden.integer import (
     IntegerModel,
     aggregate,
+    attend,
     attention_mask,
     input_steps,
     lif,
@@ -173,7 +176,7 @@ def _calibrate_patch_splitting(calibration: _Calibration, x: Tensor) -> Tensor:
     return calibration.write("conv5", stream, lambda part: stage_current(config, 5, part, x))
 
 
-def _calibrate_attention(calibration: _Calibration, name: str, spikes: Tensor) -> Tensor:
+def _calibrate_sasa(calibration: _Calibration, name: str, spikes: Tensor) -> Tensor:
     """SASA on LIF(U); returns the input of the projection."""
     config = calibration.config
     everywhere = torch.ones(config.dim, dtype=torch.bool)
@@ -193,10 +196,20 @@ def _calibrate_attention(calibration: _Calibration, name: str, spikes: Tensor) -
     return mix if config.mix_neuron else current
 
 
+def _calibrate_core(calibration: _Calibration, name: str, spikes: Tensor, core: Core) -> Tensor:
+    """A mechanism of `golden.attention` on LIF(U); returns the input of the projection."""
+    parts = {}
+    for part in core.parts:
+        _, current = calibration.layer(f"{name}.{part}", lambda layer: project(spikes, layer))
+        parts[part] = calibration.neuron(f"{name}.{part}", CONV_RATE, current)
+    return attend(calibration.config, core, parts)[1]
+
+
 def _calibrate_block(calibration: _Calibration, name: str, stream: Tensor) -> Tensor:
     """One encoder block; returns the stream."""
     reset, threshold = calibration.config.reset, per_channel(calibration.tensors["stream.threshold"])
-    mix = _calibrate_attention(calibration, name, lif(stream, threshold, reset=reset))
+    spikes, core = lif(stream, threshold, reset=reset), find_core(calibration.config)
+    mix = _calibrate_core(calibration, name, spikes, core) if core else _calibrate_sasa(calibration, name, spikes)
     stream = calibration.write(f"{name}.proj", stream, lambda part: project(mix, part))
     spikes = lif(stream, threshold, reset=reset)
     _, current = calibration.layer(f"{name}.fc1", lambda part: project(spikes, part))

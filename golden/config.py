@@ -16,6 +16,16 @@ class Input(StrEnum):
     EVENTS = "events"
 
 
+class Attention(StrEnum):
+    """The mechanism between the projections: SASA, or one of `golden.attention`."""
+
+    SASA = "sasa"
+    SSA = "ssa"
+    SDSA = "sdsa"
+    QK_TOKEN = "qk-token"
+    QK_CHANNEL = "qk-channel"
+
+
 class Aggregate(StrEnum):
     """What the windows of SASA pool: currents (before the neuron) or spikes (after it)."""
 
@@ -39,7 +49,7 @@ class Reset(StrEnum):
 
 _POSITIVE_INTEGERS = ("in_channels", "image_size", "classes", "timesteps", "dim", "depth", "mlp_ratio", "windows")
 _FLAGS = ("mix_neuron", "dwc")
-_CHOICES = {"input": Input, "aggregate": Aggregate, "head": Head, "reset": Reset}
+_CHOICES = {"input": Input, "attention": Attention, "aggregate": Aggregate, "head": Head, "reset": Reset}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,6 +63,8 @@ class ModelConfig:
     in_channels, image_size: shape of the (square) images or frames.
     classes, timesteps: outputs, and steps T of the simulation.
     dim, depth, mlp_ratio: channels D of the stream, encoder blocks, hidden channels of the MLP over D.
+    attention: the mechanism; what follows on windows, aggregation, the depthwise convolution and its neuron is SASA's.
+    heads: of a mechanism that has heads; they divide D.
     windows: n of SASA, a square number p * p whose p divides the side of the token grid.
     pool_kernel, pool_stages: max-pool window (2, or 3 with padding 1; stride 2) and the convolutions that have one.
     aggregate, head, mix_neuron, dwc, reset: see docs/arithmetic.md, "Choices".
@@ -75,6 +87,8 @@ class ModelConfig:
     dim: int = 64
     depth: int = 2
     mlp_ratio: int = 4
+    attention: Attention = Attention.SASA
+    heads: int = 8
     windows: int = 4
     pool_kernel: int = 2
     pool_stages: tuple[int, ...] = (3, 4)
@@ -92,6 +106,8 @@ class ModelConfig:
         self._check_types()
         if self.dim % 8:
             raise SaformerError(f"dim must be a multiple of 8 (the first stage has dim / 8 channels), not {self.dim}")
+        if self.dim % self.heads:
+            raise SaformerError(f"heads must divide dim, {self.dim}; {self.heads} do not")
         if self.pool_kernel not in (2, 3):
             raise SaformerError(f"pool_kernel must be 2 or 3, not {self.pool_kernel!r}")
         if not 2 <= self.weight_bits <= 8:
@@ -102,7 +118,7 @@ class ModelConfig:
     def _check_types(self):
         if not isinstance(self.name, str) or not self.name:
             raise SaformerError(f"name must be a non-empty string, not {self.name!r}")
-        for field in (*_POSITIVE_INTEGERS, "pool_kernel", "weight_bits"):
+        for field in (*_POSITIVE_INTEGERS, "heads", "pool_kernel", "weight_bits"):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise SaformerError(f"{field} must be a positive integer, not {value!r}")

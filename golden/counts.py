@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from golden.config import Aggregate, ModelConfig
+from golden.attention.registry import find_core
+from golden.config import Aggregate, Attention, ModelConfig
 from golden.errors import SaformerError
 from golden.integer import Trace, window_sums
 from golden.layers import Layer, LayerKind, layers
@@ -29,7 +30,8 @@ class LayerCounts:
     sops: synaptic operations executed, that is input spikes times the output positions they reach times the output
         channels; for conv1 of an image one for each set bit of a pixel, at the first step of every pass; for a pooled
         query one for each set bit of the window counts; for mix the additions of the depthwise convolution and of the
-        masked K.
+        masked K; for another attention the accumulates of single bits.
+    additions: of an attention, those of numbers wider than a bit, which are not among the sops.
     events: (pass, output position, tap, input channel) whose input fires at any step of the pass; for conv1 of an
         image the nonzero chunks of a pixel instead, for a pooled query the bit-planes of the counts; 0 for mix and
         pool, which are not event-driven.
@@ -41,6 +43,7 @@ class LayerCounts:
     output_spikes: Tensor
     sops: Tensor
     events: int
+    additions: Tensor | None = None
 
     @property
     def input_sites(self) -> int:
@@ -78,6 +81,7 @@ class LayerCounts:
             output_spikes=self.output_spikes + other.output_spikes,
             sops=self.sops + other.sops,
             events=self.events + other.events,
+            additions=None if self.additions is None else self.additions + other.additions,
         )
 
 
@@ -88,8 +92,8 @@ class Counts:
     Members
     -------
     layers: of every layer, in order.
-    hits: per block, the sum of QA & KA (of their products where they are counts), int64 [T].
-    masks: per block, the channels whose mask fires, int64 [T].
+    hits: per block with SASA, the sum of QA & KA (of their products where they are counts), int64 [T].
+    masks: per block with SASA, the channels whose mask fires, int64 [T].
     saturations: per stream write, values changed by sat16, int64 [T].
     """
 
@@ -181,6 +185,14 @@ def _mix_counts(layer: Layer, config: ModelConfig, k: Tensor, mask: Tensor) -> d
     return {"spikes": _per_step(k), "sops": convolved if config.dwc else torch.zeros_like(convolved), "events": 0}
 
 
+def _core_counts(layer: Layer, config: ModelConfig, trace: Trace) -> dict:
+    core, block = find_core(config), layer.name.removesuffix(".attend")
+    parts = {part: trace.values[f"{block}.{part}"] for part in core.parts}
+    work = core.work(parts, heads=config.heads)
+    spikes = _per_step(parts[core.parts[0]])
+    return {"spikes": spikes, "sops": work.accumulates, "events": 0, "additions": work.additions}
+
+
 def _layer_counts(layer: Layer, config: ModelConfig, images: Tensor, trace: Trace, parallel: int, pooled: bool) -> dict:
     silent, values = torch.zeros(config.timesteps, dtype=torch.int64), trace.values
     match layer.kind:
@@ -188,6 +200,8 @@ def _layer_counts(layer: Layer, config: ModelConfig, images: Tensor, trace: Trac
             return _pixel_counts(layer, images, config.timesteps, parallel)
         case LayerKind.MIX:
             return _mix_counts(layer, config, values[layer.input], mask=values[layer.outputs[0]])
+        case LayerKind.ATTEND:
+            return _core_counts(layer, config, trace)
         case LayerKind.POOL:
             return {"spikes": silent, "sops": silent, "events": 0}
     if pooled and layer.name.endswith(".q"):
@@ -209,12 +223,15 @@ def count(
     many bits of a pixel are processed at once. With `pooled_query` the query reads the sums of its input spikes over
     the windows, instead of every token.
 
-    Raises SaformerError: a pooled query of a model that aggregates spikes instead of currents.
+    Raises SaformerError: a pooled query of a model that aggregates spikes instead of currents, or nothing.
     """
+    if pooled_query and config.attention is not Attention.SASA:
+        raise SaformerError(f"a query can be pooled where attention is sasa only, not {config.attention}")
     if pooled_query and config.aggregate is not Aggregate.CURRENT:
         raise SaformerError("a query can be pooled where aggregate is current only; count it token by token")
     parallel = config.timesteps if parallel is None else parallel
-    blocks = [f"blocks.{index}" for index in range(config.depth)]
+    aggregating = config.depth if config.attention is Attention.SASA else 0
+    blocks = [f"blocks.{index}" for index in range(aggregating)]
     counted = tuple(
         LayerCounts(
             layer=layer,

@@ -28,6 +28,7 @@ def _layer_record(counts: LayerCounts) -> dict:
         "sops": int(counts.sops.sum()),
         "sops_dense_estimate": counts.sops_dense_estimate,
         "events": counts.events,
+        "additions": 0 if counts.additions is None else int(counts.additions.sum()),
     }
 
 
@@ -55,8 +56,8 @@ def evaluate(
     """Run `images`, uint8 [K, C, H, W] or frames [K, T, C, H, W], and return the figures of `saformer golden`.
 
     Keys: model, images, accuracy (None if any of the `labels` [K] is `NO_LABEL`), images_per_second, layers (name,
-    firing_rate of the input, spikes, sops, sops_dense_estimate, events: totals over the images), mask_rate (by block:
-    share of channels and timesteps at which the attention's mask fires), saturations (total), energy_mj (per image).
+    firing_rate of the input, spikes, sops, sops_dense_estimate, events, additions: totals over the images), mask_rate
+    (by block: share of channels and timesteps at which SASA's mask fires), saturations (total), energy_mj (per image).
 
     Raises SaformerError: no images, or images of the wrong shape.
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from golden.config import ModelConfig
+from golden.config import Attention, ModelConfig
 from golden.data import ImageSet, fit_images
 from golden.errors import SaformerError
 from golden.evaluate import evaluate
@@ -69,6 +69,25 @@ EXPERIMENTS = {
             variants={f"{share:g}": {"aggregate_threshold": share} for share in (1.0, 0.25)},
         ),
         Experiment(
+            name="ablation",
+            question="What the depthwise convolution and the aggregation of SASA are worth (table 3).",
+            variants={
+                "SDSA": {"attention": "sdsa"},
+                "without DWC": {"aggregate_threshold": 0.25, "dwc": False},
+                "without A": {"aggregate_threshold": 0.25, "windows": 64},
+                "without both": {"aggregate_threshold": 0.25, "windows": 64, "dwc": False},
+                "SASA": {"aggregate_threshold": 0.25},
+            },
+        ),
+        Experiment(
+            name="mechanisms",
+            question="Spiking attention mechanisms, trained alike.",
+            variants={
+                "SASA": {"aggregate_threshold": 0.25},
+                **{name: {"attention": name.lower()} for name in ("SSA", "SDSA", "QK-token", "QK-channel")},
+            },
+        ),
+        Experiment(
             name="aggregation",
             question="Accuracy, operations and memory against the number of windows n (figure 6).",
             variants={f"n = {n}": {"windows": n, "aggregate_threshold": 0.25} for n in (1, 4, 16, 64)},
@@ -122,15 +141,18 @@ def run_variant(
 def measure(model: IntegerModel, test: ImageSet) -> dict:
     """What is compared: accuracy, with and without the mask, work and energy for each image."""
     figures = evaluate(model, test.images, test.labels)
-    config = dataclasses.replace(model.config, attention_threshold=_UNREACHABLE)
-    silent = evaluate(IntegerModel(config=config, tensors=model.tensors), test.images, test.labels)
     return {
         "accuracy": figures["accuracy"],
-        "accuracy_without_mask": silent["accuracy"],
+        "accuracy_without_mask": _without_mask(model, test) if model.config.attention is Attention.SASA else None,
         "mask_rate": figures["mask_rate"],
         "accumulates": sum(layer["sops"] for layer in figures["layers"]) / figures["images"],
         "eq19_mj": figures["energy_mj"]["eq19"],
     }
+
+
+def _without_mask(model: IntegerModel, test: ImageSet) -> float:
+    config = dataclasses.replace(model.config, attention_threshold=_UNREACHABLE)
+    return evaluate(IntegerModel(config=config, tensors=model.tensors), test.images, test.labels)["accuracy"]
 
 
 def versions() -> dict[str, str]:

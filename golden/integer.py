@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from golden.attention.core import UNIT_BITS, Core
+from golden.attention.registry import find_core
 from golden.config import Aggregate, Head, Input, ModelConfig, Reset
 from golden.data import check_images
 from golden.errors import SaformerError
@@ -228,13 +230,32 @@ def run_attention(model: IntegerModel, name: str, spikes: Tensor) -> dict[str, T
     return {"qa": qa.flatten(-2), "ka": ka.flatten(-2), "k": k_spikes, "mask": mask, "mix": mix}
 
 
+def attend(config: ModelConfig, core: Core, parts: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """What the neurons of a mechanism fire and what it puts out, uint8, from the spikes of its projections."""
+    counts = core.counts({part: spikes.to(torch.int32) for part, spikes in parts.items()}, heads=config.heads)
+    fired = lif(counts << UNIT_BITS, core.threshold, reset=config.reset)
+    return fired, core.output(fired, parts, heads=config.heads)
+
+
+def run_core(model: IntegerModel, name: str, spikes: Tensor, core: Core) -> dict[str, Tensor]:
+    """A mechanism of `golden.attention` on LIF(U), uint8 [T, B, D, H, W]; the last value is the projection's input."""
+    config = model.config
+    parts = {}
+    for part in core.parts:
+        layer = model.layer(f"{name}.{part}")
+        parts[part] = lif(project(spikes, layer), per_channel(layer.threshold), reset=config.reset)
+    fired, mix = attend(config, core, parts)
+    return {**parts, "fired": fired, "mix": mix}
+
+
 def run_block(model: IntegerModel, index: int, stream: Tensor) -> Trace:
     """One encoder block (eq. 6-7): the stream int32 [T, B, D, H, W] in, everything it computes out."""
     name, reset = f"blocks.{index}", model.config.reset
     stream_threshold = per_channel(model.stream_threshold)
     fc1 = model.layer(f"{name}.fc1")
     spikes = lif(stream, stream_threshold, reset=reset)
-    attention = run_attention(model, name, spikes)
+    core = find_core(model.config)
+    attention = run_core(model, name, spikes, core) if core else run_attention(model, name, spikes)
     proj = model.layer(f"{name}.proj")
     middle, first = write_stream(stream, project(attention["mix"], proj), proj.shift)
     mlp_input = lif(middle, stream_threshold, reset=reset)
@@ -269,7 +290,9 @@ def run(model: IntegerModel, images: Tensor) -> Trace:
     int32): frames [T, B, C, H, W], where these are the input; spikes conv1, conv2, conv3, conv4 [T, B, C, H, W];
     stream.conv4, stream.conv5 [T, B, D, H, W]; blocks.i.input [T, B, D, H, W], blocks.i.qa and blocks.i.ka
     [T, B, D, n] (counts, int32, where `aggregate` is "spike"), blocks.i.k [T, B, D, H, W], blocks.i.mask [T, B, D],
-    blocks.i.mix [T, B, D, H, W] (numbers where `mix_neuron` is false), blocks.i.stream.proj, blocks.i.mlp_input,
+    blocks.i.mix [T, B, D, H, W] (numbers where `mix_neuron` is false; other attention than SASA has its projections'
+    spikes, .q, .k and .v, and .fired, its neuron's, in place of .qa, .ka, .k and .mask), blocks.i.stream.proj,
+    blocks.i.mlp_input,
     blocks.i.fc1 [T, B, hidden, H, W], blocks.i.stream.fc2; head [T, B, D] (counts, int32, where `head` is "rate");
     logits [T, B, classes].
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from golden.attention.registry import find_core
 from golden.config import Input, ModelConfig
 
 
@@ -13,6 +14,7 @@ class LayerKind(StrEnum):
     CONV = "conv"
     LINEAR = "linear"
     MIX = "mix"
+    ATTEND = "attend"
     POOL = "pool"
     CLASSIFIER = "classifier"
 
@@ -24,13 +26,14 @@ class Layer:
     Members
     -------
     name, kind: "conv1" to "conv5", "blocks.i.q", ".k", ".mix", ".proj", ".fc1", ".fc2", "pool" (the head's neuron)
-        and "head" (the classifier).
+        and "head" (the classifier); with other attention than SASA ".v", where it has values, and ".attend" for ".mix".
     input: name in the trace of what it reads; "pixels", which is not there, for conv1 of an image.
     outputs: names in the trace of what it produces.
     inputs, channels: input and output channels.
     kernel: side of the convolution window, 1 for a linear map.
     side: side of the map at which it computes, before its pool.
     pooled: a max-pool follows.
+    attends: operations of an attention at one timestep if everything fires.
     """
 
     name: str
@@ -42,18 +45,19 @@ class Layer:
     kernel: int = 1
     side: int
     pooled: bool = False
+    attends: int = 0
 
     @property
     def fan_in(self) -> int:
-        """Weights of one output: input channels times window, 9 for the depthwise convolution, 0 for a pool."""
-        if self.kind is LayerKind.POOL:
+        """Weights of one output: input channels times window, 9 for the depthwise convolution, 0 without weights."""
+        if self.kind in (LayerKind.POOL, LayerKind.ATTEND):
             return 0
         return self.kernel**2 * (1 if self.kind is LayerKind.MIX else self.inputs)
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of the dense layer per image and timestep."""
-        return self.fan_in * self.channels * self.side**2
+        """Multiply-accumulates of the dense layer, or operations of an attention, per image and timestep."""
+        return self.attends or self.fan_in * self.channels * self.side**2
 
 
 def _patch_splitting(config: ModelConfig) -> list[Layer]:
@@ -94,10 +98,17 @@ def _block(config: ModelConfig, index: int) -> list[Layer]:
         )
 
     mix_kernel = 3 if config.dwc else 1
-    return [
+    attention = [
         layer("q", "input", ("qa",), dim, dim),
         layer("k", "input", ("ka", "k"), dim, dim),
         layer("mix", "k", ("mask", "mix"), dim, dim, kind=LayerKind.MIX, kernel=mix_kernel),
+    ]
+    if core := find_core(config):
+        attention = [layer(part, "input", (part,), dim, dim) for part in core.parts]
+        work = core.operations(config)
+        attention.append(layer("attend", "q", ("mix",), dim, dim, kind=LayerKind.ATTEND, attends=work))
+    return [
+        *attention,
         layer("proj", "mix", ("stream.proj",), dim, dim),
         layer("fc1", "mlp_input", ("fc1",), dim, hidden),
         layer("fc2", "fc1", ("stream.fc2",), hidden, dim),

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from golden.attention.core import UNIT_BITS, Core
+from golden.attention.registry import find_core
 from golden.config import Aggregate, Head, Input, ModelConfig
 from golden.neuron import Neuron
 
@@ -90,7 +92,23 @@ class SpikePatchSplitting(nn.Module):
         return self.conv5.write(stream, self.conv5.current(self.conv4.neuron(current)))
 
 
-class Attention(nn.Module):
+class SpikeAttention(nn.Module):
+    """A mechanism of `golden.attention` with the projections it reads: stream spikes to the projection's input."""
+
+    def __init__(self, config: ModelConfig, core: Core):
+        super().__init__()
+        self.core, self.heads = core, config.heads
+        for part in core.parts:
+            self.add_module(part, ConvBnLif(inputs=config.dim, outputs=config.dim, config=config))
+        self.fire = Neuron(threshold=core.threshold, reset=config.reset)
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        parts = {part: getattr(self, part)(spikes) for part in self.core.parts}
+        fired = self.fire(2**UNIT_BITS * self.core.counts(parts, heads=self.heads))
+        return self.core.output(fired, parts, heads=self.heads)
+
+
+class Sasa(nn.Module):
     """Spike aggregated self-attention (eq. 11-17): stream spikes to the input of the projection."""
 
     def __init__(self, config: ModelConfig):
@@ -132,7 +150,8 @@ class Block(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.input = Neuron(threshold=config.threshold, reset=config.reset)
-        self.attention = Attention(config)
+        core = find_core(config)
+        self.attention = SpikeAttention(config, core) if core else Sasa(config)
         self.proj = ConvBnLif(inputs=config.dim, outputs=config.dim, config=config)
         self.mlp_input = Neuron(threshold=config.threshold, reset=config.reset)
         self.fc1 = ConvBnLif(inputs=config.dim, outputs=config.hidden, config=config)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from golden.config import Aggregate, ModelConfig
 from golden.integer import STREAM_LIMITS, IntegerModel
-from golden.model import Block, ConvBnLif, SAFormer
+from golden.model import Block, ConvBnLif, SAFormer, Sasa
 from golden.neuron import Neuron
 from golden.tensors import MAX_SHIFT, parameter_limit, tensor_specs
 
@@ -179,16 +179,24 @@ def _quantise_writers(model: SAFormer) -> Tensor:
     return unit
 
 
-def _quantise_block(block: Block, config: ModelConfig, stream: Neuron) -> None:
-    attention, reset = block.attention, config.reset
+def _quantise_sasa(attention: Sasa, config: ModelConfig) -> None:
     pooled = config.window_tokens if config.aggregate is Aggregate.CURRENT else 1
     attention.q, attention.k = _layer(attention.q, config, pooled), _layer(attention.k, config, pooled)
-    attention.ka = Neuron(threshold=attention.k.neuron.threshold, reset=reset, floor=True)
-    attention.mask = Neuron(threshold=config.mask_threshold, reset=reset, floor=True)
-    block.input, block.mlp_input = copy.deepcopy(stream), copy.deepcopy(stream)
-    block.fc1 = _layer(block.fc1, config)
+    attention.ka = Neuron(threshold=attention.k.neuron.threshold, reset=config.reset, floor=True)
+    attention.mask = Neuron(threshold=config.mask_threshold, reset=config.reset, floor=True)
     if config.dwc:
         attention.dwc = _layer(attention.dwc, config)
+
+
+def _quantise_block(block: Block, config: ModelConfig, stream: Neuron) -> None:
+    if isinstance(block.attention, Sasa):
+        _quantise_sasa(block.attention, config)
+    else:
+        for part in block.attention.core.parts:
+            setattr(block.attention, part, _layer(getattr(block.attention, part), config))
+        block.attention.fire = Neuron(threshold=block.attention.core.threshold, reset=config.reset, floor=True)
+    block.input, block.mlp_input = copy.deepcopy(stream), copy.deepcopy(stream)
+    block.fc1 = _layer(block.fc1, config)
 
 
 def quantise(model: SAFormer) -> SAFormer:
@@ -197,7 +205,7 @@ def quantise(model: SAFormer) -> SAFormer:
     for stage in range(1, 4):
         setattr(model.sps, f"conv{stage}", _layer(getattr(model.sps, f"conv{stage}"), config))
     for block in model.blocks:
-        if config.dwc and not config.mix_neuron:
+        if isinstance(block.attention, Sasa) and config.dwc and not config.mix_neuron:
             # The projection reads the numbers of the depthwise convolution, in that one's units.
             weight, bias = fold(block.attention.dwc)
             block.proj.conv.weight.data /= _natural_unit(weight, bias, config).reshape(1, -1, 1, 1)
@@ -225,9 +233,9 @@ def _modules(model: SAFormer) -> dict[str, nn.Module]:
     """The quantised layers by their names in the integer model."""
     named = {f"conv{stage}": getattr(model.sps, f"conv{stage}") for stage in range(1, 6)}
     for index, block in enumerate(model.blocks):
-        parts = {"q": block.attention.q, "k": block.attention.k, "proj": block.proj, "fc1": block.fc1, "fc2": block.fc2}
-        if model.config.dwc:
-            parts["dwc"] = block.attention.dwc
+        parts = {"proj": block.proj, "fc1": block.fc1, "fc2": block.fc2}
+        inside = block.attention.named_children()
+        parts |= {name: layer for name, layer in inside if isinstance(layer, QuantisedLayer)}
         named |= {f"blocks.{index}.{name}": layer for name, layer in parts.items()}
     return named | {"head": model.head}
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from golden.attention.registry import find_core
 from golden.config import Aggregate, ModelConfig
 from golden.errors import SaformerError
 
@@ -48,11 +49,13 @@ def _weighted(name: str, shape: tuple[int, ...], extra: tuple[str, ...], times: 
 def _block_specs(config: ModelConfig, name: str) -> dict[str, TensorSpec]:
     dim, hidden = config.dim, config.hidden
     pooled = config.window_tokens if config.aggregate is Aggregate.CURRENT else 1
-    dwc = _weighted(f"{name}.dwc", (dim, 3, 3), ("threshold", "one")) if config.dwc else {}
+    attention = {part: _weighted(f"{name}.{part}", (dim, dim), ("threshold",), pooled) for part in ("q", "k")}
+    if config.dwc:
+        attention["dwc"] = _weighted(f"{name}.dwc", (dim, 3, 3), ("threshold", "one"))
+    if core := find_core(config):
+        attention = {part: _weighted(f"{name}.{part}", (dim, dim), ("threshold",)) for part in core.parts}
     return {
-        **_weighted(f"{name}.q", (dim, dim), ("threshold",), pooled),
-        **_weighted(f"{name}.k", (dim, dim), ("threshold",), pooled),
-        **dwc,
+        **{key: spec for specs in attention.values() for key, spec in specs.items()},
         **_weighted(f"{name}.proj", (dim, dim), ("shift",)),
         **_weighted(f"{name}.fc1", (hidden, dim), ("threshold",)),
         **_weighted(f"{name}.fc2", (dim, hidden), ("shift",)),

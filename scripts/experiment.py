@@ -104,11 +104,14 @@ def _all_runs(chosen: Experiment, training: ImageSet, test: ImageSet, work: Path
 
 def summary(figures: dict) -> list[dict]:
     """Mean over the seeds, and the spread of the accuracy (sample standard deviation), of every variant."""
-    rows, averaged = [], ("accuracy", "accuracy_without_mask", "accumulates", "eq19_mj")
+    rows = []
     for variant in figures["variants"]:
         runs = [run for run in figures["runs"] if run["variant"] == variant]
-        row = {key: statistics.mean(run[key] for run in runs) for key in averaged}
-        row["mask_rate"] = statistics.mean(rate for run in runs for rate in run["mask_rate"].values())
+        row = {key: statistics.mean(run[key] for run in runs) for key in ("accuracy", "accumulates", "eq19_mj")}
+        # Only SASA has a mask.
+        masks = [rate for run in runs for rate in run["mask_rate"].values()]
+        row["mask_rate"] = statistics.mean(masks) if masks else None
+        row["accuracy_without_mask"] = statistics.mean(run["accuracy_without_mask"] for run in runs) if masks else None
         row["spread"] = statistics.stdev(run["accuracy"] for run in runs)
         rows.append({"variant": variant, "runs": len(runs)} | row)
     return rows
@@ -120,8 +123,8 @@ def cells(row: dict) -> tuple[str, ...]:
         row["variant"],
         f"{100 * row['accuracy']:.2f} %",
         f"{100 * row['spread']:.2f}",
-        f"{100 * row['accuracy_without_mask']:.2f} %",
-        percent(row["mask_rate"]),
+        "" if row["mask_rate"] is None else f"{100 * row['accuracy_without_mask']:.2f} %",
+        "" if row["mask_rate"] is None else percent(row["mask_rate"]),
         integer(row["accumulates"]),
         f"{1000 * row['eq19_mj']:.2f}",
     )

@@ -47,7 +47,8 @@ def _print(name: str, figures: dict) -> None:
     out.print(f"model      {name}; counts are per image")
     out.print(f"accuracy   {recognised(figures['accuracy'], decimals=2)} of {integer(count)} images")
     masks = ", ".join(f"{percent(rate)} in {block}" for block, rate in figures["mask_rate"].items())
-    out.print(f"masks      that fire, of channels and timesteps: {masks}")
+    if masks:
+        out.print(f"masks      that fire, of channels and timesteps: {masks}")
     out.print(f"speed      {figures['images_per_second']:.1f} images a second")
     out.print(
         f"energy     {millijoule(energy['eq19'])} per image by eq. 19 from executed accumulates, "

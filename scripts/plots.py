@@ -82,7 +82,7 @@ def accuracies(rows: Sequence[dict]) -> str:
             (0.2, "accuracy_without_mask", GREY, "mask forced to zero"),
         ):
             spread = [100 * row["spread"] for row in rows] if key == "accuracy" else None
-            values = [100 * row[key] for row in rows]
+            values = [np.nan if row[key] is None else 100 * row[key] for row in rows]
             axes.barh(places + offset, values, xerr=spread, color=colour, height=0.36, label=label, error_kw=errors)
         axes.set_yticks(places, [row["variant"] for row in rows])
         axes.set_xlabel("accuracy, %")

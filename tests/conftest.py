@@ -28,6 +28,10 @@ VARIANTS = {
     "three blocks, gray": {"depth": 3, "in_channels": 1, "timesteps": 3},
     "events": {"input": "events", "in_channels": 2, "timesteps": 5},
     "few weight bits, low thresholds": {"weight_bits": 3, "threshold": 0.5, "attention_threshold": 1.25},
+    "ssa": {"attention": "ssa", "heads": 2, "timesteps": 3},
+    "sdsa, soft reset": {"attention": "sdsa", "reset": "soft"},
+    "qk-token": {"attention": "qk-token", "heads": 4},
+    "qk-channel, rate head": {"attention": "qk-channel", "head": "rate", "depth": 2},
     "low aggregate threshold": {"aggregate_threshold": 0.3125, "windows": 1},
 }
 

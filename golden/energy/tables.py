@@ -1,8 +1,7 @@
 """The paper's comparisons of mechanisms: table 5, and where the tenfold saving over Spikformer comes from."""
 
-from dataclasses import dataclass
-
-from golden.config import CONFIGS
+from golden.attention.registry import CORES
+from golden.config import CONFIGS, ModelConfig
 from golden.energy.costs import AC_PJ, MAC_PJ
 from golden.energy.paper import PAPER_FIGURES, implied_rate
 
@@ -11,49 +10,30 @@ _UJ_PER_PJ, _MJ_PER_PJ = 1e-6, 1e-9
 _WINDOW = 9
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Mechanism:
-    """Dense operations of an attention: D x D maps, products of spikes by tokens N and channels D, and its unit price.
-
-    `token_pairs` and `tokens` are how often N * N * D and N * D operations are done.
-    """
-
-    name: str
-    maps: int
-    token_pairs: int = 0
-    tokens: int = 0
-    convolution: bool = False
-    real: bool = False
-
-
-_MECHANISMS = (
-    _Mechanism(name="VSA", maps=3, token_pairs=2, real=True),
-    _Mechanism(name="SSA", maps=3, token_pairs=2),
-    _Mechanism(name="SDSA", maps=3, tokens=1),
-    _Mechanism(name="SASA", maps=2, tokens=1, convolution=True),
-)
-
-
-def table5(*, tokens: int = 64, dim: int = 384, timesteps: int = 4) -> list[dict]:
+def table5(config: ModelConfig = CONFIGS["4-384"]) -> list[dict]:
     """Table 5: energy of one block's attention in uJ by eq. 19, all rates 1: linear maps, attention, convolution.
 
     The numbers of the paper's table are not in the text that is public; these follow from its equations. VSA is real
-    and runs once; everything else runs at every timestep.
+    and runs once, softmax left out; everything else runs at every timestep. SASA's attention is the masking of K.
     """
-    rows = []
-    for mechanism in _MECHANISMS:
-        price = _UJ_PER_PJ * (MAC_PJ if mechanism.real else AC_PJ * timesteps)
-        attention = mechanism.token_pairs * tokens**2 * dim + mechanism.tokens * tokens * dim
-        rows.append(
-            {
-                "table": 5,
-                "mechanism": mechanism.name,
-                "linear_uj": price * mechanism.maps * tokens * dim**2,
-                "attention_uj": price * attention,
-                "convolution_uj": price * mechanism.convolution * _WINDOW * tokens * dim,
-            }
-        )
-    return rows
+    tokens, dim = config.tokens, config.dim
+    pairs, single = 2 * tokens**2 * dim, tokens * dim
+    mechanisms = [("VSA", 3, pairs, 0, MAC_PJ)]
+    mechanisms += [
+        (str(name).upper(), len(core.parts), core.operations(config), 0, AC_PJ * config.timesteps)
+        for name, core in CORES.items()
+    ]
+    mechanisms.append(("SASA", 2, single, _WINDOW * single, AC_PJ * config.timesteps))
+    return [
+        {
+            "table": 5,
+            "mechanism": name,
+            "linear_uj": _UJ_PER_PJ * price * maps * single * dim,
+            "attention_uj": _UJ_PER_PJ * price * attention,
+            "convolution_uj": _UJ_PER_PJ * price * convolution,
+        }
+        for name, maps, attention, convolution, price in mechanisms
+    ]
 
 
 def spikformer_shares() -> dict:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from golden.config import Aggregate, Head, ModelConfig
+from golden.attention.registry import find_core
+from golden.config import Aggregate, Attention, Head, ModelConfig
 from golden.counts import PIXEL_BITS, Counts
 from golden.errors import SaformerError
 from golden.layers import Layer, LayerKind, layers
@@ -105,7 +106,8 @@ def input_kind(config: ModelConfig, layer: Layer) -> Kind:
     if layer.kind is LayerKind.PIXEL_CONV:
         return Kind.MAC
     numbers = layer.kind is LayerKind.CLASSIFIER and config.head is Head.RATE
-    numbers |= layer.name.endswith(".proj") and config.dwc and not config.mix_neuron
+    mixes = config.attention is Attention.SASA and config.dwc
+    numbers |= layer.name.endswith(".proj") and mixes and not config.mix_neuron
     return Kind.MAC if numbers else Kind.AC
 
 
@@ -115,6 +117,7 @@ def _sizes(config: ModelConfig) -> Mapping[str, int]:
     aggregated = config.windows * dim
     sizes = {f"conv{stage}": config.stage_channels[stage - 1] * side**2 for stage, side in _map_sides(config).items()}
     sizes |= {"qa": aggregated, "ka": aggregated, "k": tokens, "mask": dim, "mix": tokens, "head": dim}
+    sizes |= {"q": tokens, "v": tokens}
     return sizes | {"fc1": config.tokens * config.hidden, "logits": config.classes}
 
 
@@ -129,19 +132,25 @@ def movement(config: ModelConfig, layer: Layer) -> Movement:
     writes = outputs.count("stream")
     spiking = sum(sizes[name] for name in outputs if name not in ("stream", "logits"))
     # LIF(U) belongs to the layers that read it.
-    reads = tokens if layer.input.endswith((".input", ".mlp_input")) and not layer.name.endswith(".k") else 0
-    windows = tokens if layer.name.endswith((".q", ".k")) and config.aggregate is Aggregate.CURRENT else 0
+    first = not layer.name.endswith((".k", ".v"))
+    reads = tokens if layer.input.endswith((".input", ".mlp_input")) and first else 0
+    core = find_core(config)
+    sums = core is None and config.aggregate is Aggregate.CURRENT
+    windows = tokens if sums and layer.name.endswith((".q", ".k")) else 0
     pixels = layer.kind is LayerKind.PIXEL_CONV
     pool = layer.kind is LayerKind.POOL
+    attends = layer.kind is LayerKind.ATTEND
+    parts = len(core.parts) if attends else 1
     largest = config.weight_limit * (_PIXEL_LIMIT if pixels else 1)
+    width = core.largest(config) if attends else layer.fan_in * largest
     return Movement(
-        weights=layer.fan_in * (layer.channels if layer.kind is not LayerKind.POOL else 0),
+        weights=layer.fan_in * layer.channels,
         weight_bits=config.weight_bits,
         input_bits=PIXEL_BITS if pixels else 1,
-        accumulator_bits=STREAM_BITS if pool else (layer.fan_in * largest).bit_length() + 1,
-        inputs=0 if pool else layer.inputs * layer.side**2,
+        accumulator_bits=STREAM_BITS if pool else width.bit_length() + 1,
+        inputs=0 if pool else parts * layer.inputs * layer.side**2,
         outputs=spiking + reads,
-        neurons=spiking + reads,
+        neurons=core.neurons(config) if attends else spiking + reads,
         stream=writes * tokens + reads + pool * tokens,
         additions=writes * tokens + windows + pool * tokens,
     )
@@ -170,7 +179,8 @@ def from_counts(config: ModelConfig, counts: Counts) -> Workload:
         if layer.kind is LayerKind.PIXEL_CONV:
             works.append(_work(config, layer, rate=1.0, fetches=fetches))
             continue
-        executed = int(counted.sops.sum()) / images
+        added = 0 if counted.additions is None else int(counted.additions.sum())
+        executed = (int(counted.sops.sum()) + added) / images
         works.append(_work(config, layer, rate=counted.firing_rate, executed=executed, fetches=fetches))
     return Workload(layers=tuple(works), timesteps=config.timesteps)
 
@@ -189,5 +199,7 @@ def from_rate(config: ModelConfig, rate: float) -> Workload:
             continue
         # One event for an input that fires at any timestep.
         events = layer.macs * (1 - (1 - rate) ** config.timesteps)
-        works.append(_work(config, layer, rate=rate, fetches=0 if layer.kind is LayerKind.MIX else events))
+        works.append(
+            _work(config, layer, rate=rate, fetches=events if layer.fan_in and layer.kind is not LayerKind.MIX else 0)
+        )
     return Workload(layers=tuple(works), timesteps=config.timesteps)

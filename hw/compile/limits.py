@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from golden.config import Aggregate, Head, ModelConfig, Reset
+from golden.config import Aggregate, Attention, Head, ModelConfig, Reset
 from golden.errors import SaformerError
 from hw.attention.attention import COUNT_BITS
 from hw.compile.allocate import channel_beats
@@ -15,6 +15,7 @@ from hw.program import DESCRIPTOR, Fold, Kind, Layer, Target
 STREAM_TARGETS = {Target.STREAM_OPEN, Target.STREAM_ADD, Target.STREAM_CLOSE}
 
 _SUPPORTED = {
+    "attention": Attention.SASA,
     "aggregate": Aggregate.CURRENT,
     "pool_kernel": 2,
     "head": Head.NEURON,

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from golden.calibrate import init_model
-from golden.config import CONFIGS
+from golden.config import CONFIGS, Attention
 from golden.counts import count, reach
 from golden.errors import SaformerError
 from golden.integer import run
 from golden.layers import LayerKind, layers
+from tests.golden.by_hand import executed
 
 
 def reached(side, kernel, row, column):
@@ -41,6 +42,9 @@ def brute_force(layer, config, images, values, parallel):
             for first in steps[::parallel]:
                 sops[first] += pixel.bit_count() * times * layer.channels
                 events += times * sum(pixel >> low & 2**parallel - 1 > 0 for low in range(0, 8, parallel))
+    elif layer.kind is LayerKind.ATTEND:
+        block = layer.name.removesuffix(".attend")
+        sops, _ = executed(config, {part: values.get(f"{block}.{part}") for part in ("q", "k", "v")})
     elif layer.kind is LayerKind.MIX and config.dwc:
         mask = values[layer.outputs[0]]
         for step, image, channel, row, column in walk(values[layer.input]):
@@ -127,6 +131,9 @@ def test_spikes_rates_hits_and_saturations(counted):
     assert by_name["conv1"].output_spikes.tolist() == by_name["conv2"].spikes.tolist()
     assert by_name["conv2"].firing_rate == pytest.approx(float(conv1.float().mean()))
     assert by_name["conv5"].output_spikes.tolist() == [0] * config.timesteps
+    if config.attention is not Attention.SASA:
+        assert (counts.hits, counts.masks) == ({}, {})
+        return
     qa, ka = trace.values["blocks.0.qa"], trace.values["blocks.0.ka"]
     masks = trace.values["blocks.0.mask"]
     assert counts.masks["blocks.0"].tolist() == [int(step.sum()) for step in masks]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golden.calibrate import init_model
-from golden.config import Input, Reset
+from golden.config import Attention, Input, Reset
 from golden.errors import SaformerError
 from golden.integer import (
     IntegerModel,
@@ -183,8 +183,11 @@ def test_shapes_and_types(variant, inputs):
     t, d, side = variant.timesteps, variant.dim, variant.grid
     assert trace.values["conv1"].shape == (t, 3, d // 8, variant.image_size, variant.image_size)
     assert trace.values["stream.conv5"].shape == (t, 3, d, side, side)
-    assert trace.values["blocks.0.qa"].shape == trace.values["blocks.0.ka"].shape == (t, 3, d, variant.windows)
-    assert trace.values["blocks.0.mask"].shape == trace.values["head"].shape == (t, 3, d)
+    if variant.attention is Attention.SASA:
+        assert trace.values["blocks.0.qa"].shape == trace.values["blocks.0.ka"].shape == (t, 3, d, variant.windows)
+        assert trace.values["blocks.0.mask"].shape == (t, 3, d)
+    assert trace.values["blocks.0.k"].shape == trace.values["blocks.0.mix"].shape == (t, 3, d, side, side)
+    assert trace.values["head"].shape == (t, 3, d)
     assert trace.values["blocks.0.fc1"].shape == (t, 3, 4 * d, side, side)
     assert trace.logits.shape == (t, 3, variant.classes)
     assert ("frames" in trace.values) == (variant.input is Input.EVENTS)

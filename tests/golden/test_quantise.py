@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from golden.attention.registry import find_core
 from golden.config import CONFIGS, Aggregate
 from golden.container import load_model
 from golden.data import fit_images
@@ -36,8 +37,12 @@ def probe(model, images):
     places |= {f"sps.conv{stage}.neuron": f"conv{stage}" for stage in range(1, 5)}
     places |= {f"sps.conv{stage}.write": f"stream.conv{stage}" for stage in (4, 5)}
     inside = {"input": "input", "mlp_input": "mlp_input", "fc1.neuron": "fc1", "attention": "mix"}
-    inside |= {"proj.write": "stream.proj", "fc2.write": "stream.fc2", "attention.mask": "mask"}
-    inside |= {"attention.q.neuron": "qa", "attention.ka": "ka", "attention.k.neuron": "k"}
+    inside |= {"proj.write": "stream.proj", "fc2.write": "stream.fc2"}
+    if core := find_core(model.config):
+        inside |= {"attention.fire": "fired"} | {f"attention.{part}.neuron": part for part in core.parts}
+    else:
+        inside |= {"attention.mask": "mask", "attention.ka": "ka"}
+        inside |= {"attention.q.neuron": "qa", "attention.k.neuron": "k"}
     for index in range(model.config.depth):
         places |= {f"blocks.{index}.{place}": f"blocks.{index}.{name}" for place, name in inside.items()}
 

@@ -1,0 +1,1 @@
+"""Spiking attention mechanisms other than SAFormer's own, a file each."""
