@@ -21,7 +21,7 @@ from hw.estimate.cycles import estimate
 from hw.soc.soc import build_hash
 from hw.synth.devices import DEVICES, Device
 from hw.synth.figures import clock, critical_path, placed
-from hw.synth.flow import TOP, Netlist, flow_script, make_bitstream, synthesise, write_verilog
+from hw.synth.flow import TOP, Netlist, UnroutableError, flow_script, make_bitstream, synthesise, write_verilog
 from scripts.estimate import golden_activity
 from scripts.inputs import JsonFile, NamedModel, load_images, resolve_model
 from scripts.outputs import ensure_folder, ensure_writable, write_json, write_text
@@ -180,25 +180,33 @@ def _synthesise(text: DesignText, device: Device, progress: Progress) -> Netlist
 def _route(
     board: Board, text: DesignText, netlist: Netlist, seeds: range, progress: Progress
 ) -> tuple[dict, bytes, int]:
-    """Place and route with every seed; return report, bitstream and seed of the fastest."""
-    task, results = progress.add_task("place and route", total=len(seeds)), []
+    """Place and route with every seed; return report, bitstream and seed of the fastest.
+
+    Raises UnroutableError if routing ends with none of them.
+    """
+    task, results, failure = progress.add_task("place and route", total=len(seeds)), [], None
     for seed in seeds:
 
         def tell(stage: str, seed: int = seed) -> None:
             progress.update(task, description=f"seed {seed}: {stage}")
 
-        report, bitstream = make_bitstream(
-            netlist,
-            DEVICES[board.device],
-            constraints=text.constraints,
-            package=board.package,
-            packing=board.packing,
-            seed=seed,
-            megahertz=board.hertz / 1e6,
-            watch=tell,
-        )
-        results.append((report, bitstream, seed))
+        try:
+            report, bitstream = make_bitstream(
+                netlist,
+                DEVICES[board.device],
+                constraints=text.constraints,
+                package=board.package,
+                packing=board.packing,
+                seed=seed,
+                megahertz=board.hertz / 1e6,
+                watch=tell,
+            )
+            results.append((report, bitstream, seed))
+        except UnroutableError as error:
+            failure = error
         progress.advance(task)
+    if failure is not None and not results:
+        raise failure
     return max(results, key=lambda result: clock([result[0]])["worst"])
 
 

@@ -10,6 +10,7 @@ from amaranth.lib import io
 from golden.errors import SaformerError
 from hw.boards.design import DesignText
 from hw.synth.devices import DEVICES
+from hw.synth.flow import UnroutableError
 from scripts import build as command
 from scripts.cli import main
 from tests.hw.boards.others import ECPIX5_85F, TANG_PRIMER_20K
@@ -82,6 +83,21 @@ def test_the_fastest_of_several_seeds_is_kept(small):
         figures = json.loads(path.read_text())
         clocks[seeds, seed] = (figures["megahertz"], figures["seed"])
     assert clocks[3, 1] == max((clocks[1, seed] for seed in (1, 2, 3)), key=lambda found: found[0])
+
+
+def test_a_seed_that_does_not_route_is_left_out(small, capsys, monkeypatch):
+    whole = command.make_bitstream
+
+    def unless_first(*arguments, seed, **settings):
+        if seed == 1:
+            raise UnroutableError("2 wires are still wanted twice: take another seed")
+        return whole(*arguments, seed=seed, **settings)
+
+    monkeypatch.setattr(command, "make_bitstream", unless_first)
+    assert "2 wires are still wanted twice" in error_of(capsys, "build", "--freq", "25", "--out", small / "out")
+    record = small / "found.json"
+    assert main(["build", "--freq", "25", "--out", str(small / "out"), "--seeds", "2", "--json", str(record)]) == 0
+    assert json.loads(record.read_text())["seed"] == 2
 
 
 def test_a_clock_that_is_missed_leaves_no_bitstream(small, capsys):

@@ -17,7 +17,7 @@ from hw.synth.figures import (
     limit,
     misplaced,
 )
-from hw.synth.flow import TOP, closure, hierarchy, memory_depths, place_and_route, synthesise
+from hw.synth.flow import TOP, UnroutableError, closure, hierarchy, memory_depths, place_and_route, synthesise
 from hw.synth.harness import Harness
 from hw.synth.rtlil import to_rtlil
 from hw.synth.tools import cache_dir
@@ -109,6 +109,18 @@ def test_a_device_without_enough_pins_gets_shift_registers(name):
     # 32 inputs, 16 outputs, and the sum.
     assert device.usage(netlist.cells)["ff"] == 32 + 16 + 16
     assert clock([place_and_route(netlist, device, seed=1, megahertz=12)])["worst"] > 0
+
+
+def test_a_router_that_does_not_end_is_stopped(monkeypatch, tmp_path):
+    tool = tmp_path / "router"
+    rounds = [f"echo 'Info:     iter={number} wires=9 overused={left}'" for number, left in ((199, 3), (200, 2))]
+    tool.write_text("\n".join(["#!/bin/sh", *rounds, "exec sleep 60", ""]))
+    tool.chmod(0o755)
+    monkeypatch.setattr(flow, "_installed", lambda command: tool)
+    stages = []
+    with pytest.raises(UnroutableError, match="after 200 rounds of the router 2 wires are still wanted twice"):
+        place_and_route(synthesise(to_rtlil(Pair()), ECP5), ECP5, seed=1, megahertz=100, watch=stages.append)
+    assert stages == ["routing 199, 3 wires to move", "routing 200, 2 wires to move"]
 
 
 def test_a_failing_tool_is_quoted():
