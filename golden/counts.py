@@ -180,7 +180,8 @@ def _query_counts(layer: Layer, config: ModelConfig, x: Tensor, parallel: int) -
     }
 
 
-def _mix_counts(layer: Layer, config: ModelConfig, k: Tensor, mask: Tensor) -> dict:
+def mix_counts(layer: Layer, config: ModelConfig, k: Tensor, mask: Tensor) -> dict:
+    """Counts of SASA's mixing, of the spikes K [T, B, D, H, W] and the mask [T, B, D]."""
     convolved = _per_step(k * reach(layer.side, layer.kernel)) + _per_step(k & mask[..., None, None])
     return {"spikes": _per_step(k), "sops": convolved if config.dwc else torch.zeros_like(convolved), "events": 0}
 
@@ -199,7 +200,7 @@ def _layer_counts(layer: Layer, config: ModelConfig, images: Tensor, trace: Trac
         case LayerKind.PIXEL_CONV:
             return _pixel_counts(layer, images, config.timesteps, parallel)
         case LayerKind.MIX:
-            return _mix_counts(layer, config, values[layer.input], mask=values[layer.outputs[0]])
+            return mix_counts(layer, config, values[layer.input], mask=values[layer.outputs[0]])
         case LayerKind.ATTEND:
             return _core_counts(layer, config, trace)
         case LayerKind.POOL:

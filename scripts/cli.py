@@ -8,6 +8,7 @@ import typer
 from golden.errors import SaformerError
 from scripts.bench import bench
 from scripts.build import build
+from scripts.complexity import complexity
 from scripts.cosim import cosim
 from scripts.energy import energy
 from scripts.estimate import estimate
@@ -31,7 +32,22 @@ app = typer.Typer(
     help="A spiking transformer from PyTorch to bit-exact RTL: train it, run its integer model, run it on the "
     "simulated accelerator and compare the two.",
 )
-for command in (bench, build, cosim, energy, estimate, experiment, golden, init, load, run, scaling, synth, train):
+for command in (
+    bench,
+    build,
+    complexity,
+    cosim,
+    energy,
+    estimate,
+    experiment,
+    golden,
+    init,
+    load,
+    run,
+    scaling,
+    synth,
+    train,
+):
     app.command()(command)
 app.command("lower")(lower_model)
 

@@ -131,6 +131,20 @@ def growth(by_rate: Sequence[dict], by_size: Sequence[dict]) -> str:
         return _svg(figure)
 
 
+def powers(rows: Sequence[dict]) -> str:
+    """Plot operations against tokens for every mechanism, both axes logarithmic, with the exponents."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+        axes = figure.subplots()
+        for row, colour in zip(rows, (BLUE, ORANGE, INK, GREY, "#7a9a4d"), strict=True):
+            label = f"{row['attention']}: N to the power of {row['exponent']:.2f}"
+            axes.loglog(row["sizes"], row["operations"], "o-", color=colour, label=label, markersize=4)
+        axes.set_xlabel("tokens N")
+        axes.set_ylabel("operations an image")
+        axes.legend(frameon=False, fontsize=8)
+        return _svg(figure)
+
+
 def raster(spikes: Sequence[tuple[str, np.ndarray]]) -> str:
     """Plot the spikes of one image: a row for each (name, [T, channels, positions]), a column for each timestep."""
     steps = spikes[0][1].shape[0]

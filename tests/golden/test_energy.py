@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from golden.calibrate import init_model
-from golden.config import CONFIGS
+from golden.config import CONFIGS, Attention
 from golden.counts import count
 from golden.data import fit_images
+from golden.energy.complexity import exponent, operations
 from golden.energy.conventions import BY_NAME, activation_bits, bill, break_even_rate, described, layer_millijoules
 from golden.energy.costs import load_costs, preset_names
 from golden.energy.paper import PAPER_FIGURES, implied_rate, paper_figure, relative_difference
@@ -246,3 +247,17 @@ def test_work_is_that_of_the_spikes(small, counted):
         assert works.estimate == pytest.approx(layer.sops_dense_estimate / 2)
         assert works.fetches == layer.events * layer.layer.channels / 2
     assert torch.tensor([layer.operations for layer in work.layers]).sum() > 0
+
+
+def test_operations_if_everything_fires():
+    every = {attention: operations(attention, tokens=16, windows=4, rate=1.0) for attention in Attention}
+    tokens, dim, steps = 16, 64, 4
+    # Taps that fall outside of a 4x4 map are not there: 100 of 144 are.
+    assert every == {
+        Attention.SASA: steps * dim * (100 + 16 + 4),
+        Attention.SSA: 2 * steps * tokens**2 * dim,
+        Attention.SDSA: steps * tokens * dim,
+        Attention.QK_TOKEN: steps * tokens * dim,
+        Attention.QK_CHANNEL: steps * tokens * dim,
+    }
+    assert exponent([1, 10, 100], [5, 500, 50_000]) == pytest.approx(2)

@@ -61,3 +61,16 @@ def test_bad_input(capsys, arguments, message):
     status, out, error = run(capsys, *arguments)
     assert (status, out, error.count("\n")) == (2, "", 1)
     assert message in error
+
+
+def test_complexity(capsys, tmp_path):
+    record, plot = tmp_path / "c.json", tmp_path / "c.svg"
+    assert main(["complexity", "--json", str(record), "--plot", str(plot)]) == 0
+    rows = {(row["attention"], row["axis"]): row for row in json.loads(record.read_text())["rows"]}
+    exponents = {key: row["exponent"] for key, row in rows.items()}
+    linear = [("sasa", "N"), ("sdsa", "N"), ("qk-token", "N"), ("qk-channel", "N")]
+    assert [exponents[key] for key in linear] == pytest.approx([1, 1, 1, 1], abs=0.1)
+    assert exponents["ssa", "N"] == pytest.approx(2, abs=0.05)
+    assert exponents["sasa", "n"] == pytest.approx(0, abs=0.05)
+    assert plot.read_text().startswith("<svg")
+    assert "windows n, 256 tokens" in capsys.readouterr().out
