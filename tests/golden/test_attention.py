@@ -9,7 +9,7 @@ import torch
 from golden.attention.core import UNIT_BITS
 from golden.attention.registry import CORES, find_core
 from golden.calibrate import init_model
-from golden.config import ModelConfig
+from golden.config import CONFIGS, ModelConfig
 from golden.counts import count
 from golden.errors import SaformerError
 from golden.evaluate import evaluate
@@ -136,3 +136,17 @@ def test_no_pooled_query_without_windows(small, inputs):
 def test_impossible_mechanisms(small, change, message):
     with pytest.raises(SaformerError, match=message):
         dataclasses.replace(small, **change)
+
+
+def test_parameters_of_the_published_network():
+    """SAFormer-4-384 has 8.7 M (its paper); a mechanism with V has one more map a block, with its batch norm."""
+    config = CONFIGS["4-384"]
+    sizes = {
+        attention: sum(parameter.numel() for parameter in SAFormer(changed).parameters())
+        for attention in ("sasa", "qk-token", "ssa")
+        for changed in [dataclasses.replace(config, attention=attention)]
+    }
+    assert round(sizes["sasa"] / 1e6, 1) == 8.7
+    convolution, value = 4 * (9 * 384 + 2 * 384), 4 * (384 * 384 + 2 * 384)
+    assert sizes["qk-token"] == sizes["sasa"] - convolution
+    assert sizes["ssa"] == sizes["qk-token"] + value
