@@ -124,4 +124,4 @@ def test_committed_pages_follow_from_the_figures(path):
     assert path.with_suffix(".md").read_text() == page(figures, summary(figures))
     known = EXPERIMENTS[path.stem]
     assert figures["variants"] == {name: dict(changes) for name, changes in known.variants.items()}
-    assert figures["base"] == known.base.to_dict()
+    assert ModelConfig.from_dict(figures["base"]) == known.base
