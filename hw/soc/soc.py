@@ -24,8 +24,9 @@ from hw.soc.registers import REGISTERS
 from hw.soc.results import ResultQueue
 from hw.soc.uart import Receiver, Sender
 
-FIRMWARE_BYTES = 8192
-"""Memory of the core: code, data and stack."""
+FIRMWARE_BYTES = 16 * 1024
+"""Memory of the core: code, data and stack, twice what they are linked for. With half of it the ULX3S was not routed
+with its first two seeds; four block RAMs more cost nothing there."""
 
 SELECT_BITS = 4
 TARGETS = {"firmware": 0x0, "registers": 0x1, "program": 0x4}

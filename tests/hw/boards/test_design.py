@@ -41,9 +41,9 @@ ON_CHIP = replace(find_board("ulx3s-85f"), sdram=None, memory_bytes=192 * 1024)
 def test_block_memories_are_the_smallest_number_that_holds_a_memory():
     text = design_text(ON_CHIP, HARDWARE["small"])
     found = block_memories(text.rtlil, DEVICES["lfe5u-85f"])
-    # 49,152 words of 32 bits, and 2,048 words of 32 bits.
+    # 49,152 words of 32 bits, and 4,096 words of 32 bits.
     assert found["top.memory.words"] == 96
-    assert found["top.soc.inside.firmware.words"] == 4
+    assert found["top.soc.inside.firmware.words"] == 8
     assert not any("fetcher.fifo" in path for path in found)
 
 
