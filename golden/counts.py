@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from golden.attention.core import per_step
 from golden.attention.registry import find_core
 from golden.config import Aggregate, Attention, ModelConfig
 from golden.errors import SaformerError
@@ -31,7 +32,7 @@ class LayerCounts:
         channels; for conv1 of an image one for each set bit of a pixel, at the first step of every pass; for a pooled
         query one for each set bit of the window counts; for mix the additions of the depthwise convolution and of the
         masked K; for another attention the accumulates of single bits.
-    additions: of an attention, those of numbers wider than a bit, which are not among the sops.
+    additions: of an attention, at all timesteps, those of numbers wider than a bit, which are not among the sops.
     events: (pass, output position, tap, input channel) whose input fires at any step of the pass; for conv1 of an
         image the nonzero chunks of a pixel instead, for a pooled query the bit-planes of the counts; 0 for mix and
         pool, which are not event-driven.
@@ -43,7 +44,7 @@ class LayerCounts:
     output_spikes: Tensor
     sops: Tensor
     events: int
-    additions: Tensor | None = None
+    additions: int = 0
 
     @property
     def input_sites(self) -> int:
@@ -81,7 +82,7 @@ class LayerCounts:
             output_spikes=self.output_spikes + other.output_spikes,
             sops=self.sops + other.sops,
             events=self.events + other.events,
-            additions=None if self.additions is None else self.additions + other.additions,
+            additions=self.additions + other.additions,
         )
 
 
@@ -128,11 +129,6 @@ def reach(side: int, kernel: int) -> Tensor:
     return along[:, None] * along
 
 
-def _per_step(x: Tensor) -> Tensor:
-    """Sums over all axes but the first, int64 [T]."""
-    return x.flatten(1).sum(dim=1, dtype=torch.int64)
-
-
 def _set_bits(pixels: Tensor) -> Tensor:
     return sum((pixels >> bit & 1).to(torch.int64) for bit in range(PIXEL_BITS))
 
@@ -163,8 +159,8 @@ def _event_counts(layer: Layer, x: Tensor, parallel: int) -> dict:
     fires = x.reshape(*x.shape[:3], layer.side, layer.side).ne(0)
     weights = reach(layer.side, layer.kernel)
     return {
-        "spikes": _per_step(fires),
-        "sops": _per_step(fires * weights) * layer.channels,
+        "spikes": per_step(fires),
+        "sops": per_step(fires * weights) * layer.channels,
         "events": int((_passes(fires, parallel) * weights).sum()),
     }
 
@@ -174,24 +170,24 @@ def _query_counts(layer: Layer, config: ModelConfig, x: Tensor, parallel: int) -
     counts = window_sums(x, config.window_kernel)
     planes = torch.stack([counts >> bit & 1 for bit in range(config.window_tokens.bit_length())], dim=1).bool()
     return {
-        "spikes": _per_step(x),
-        "sops": _per_step(planes) * layer.channels,
+        "spikes": per_step(x),
+        "sops": per_step(planes) * layer.channels,
         "events": int(_passes(planes, parallel).sum()),
     }
 
 
 def mix_counts(layer: Layer, config: ModelConfig, k: Tensor, mask: Tensor) -> dict:
     """Counts of SASA's mixing, of the spikes K [T, B, D, H, W] and the mask [T, B, D]."""
-    convolved = _per_step(k * reach(layer.side, layer.kernel)) + _per_step(k & mask[..., None, None])
-    return {"spikes": _per_step(k), "sops": convolved if config.dwc else torch.zeros_like(convolved), "events": 0}
+    convolved = per_step(k * reach(layer.side, layer.kernel)) + per_step(k & mask[..., None, None])
+    return {"spikes": per_step(k), "sops": convolved if config.dwc else torch.zeros_like(convolved), "events": 0}
 
 
 def _core_counts(layer: Layer, config: ModelConfig, trace: Trace) -> dict:
     core, block = find_core(config), layer.name.removesuffix(".attend")
     parts = {part: trace.values[f"{block}.{part}"] for part in core.parts}
     work = core.work(parts, heads=config.heads)
-    spikes = _per_step(parts[core.parts[0]])
-    return {"spikes": spikes, "sops": work.accumulates, "events": 0, "additions": work.additions}
+    spikes = per_step(parts[core.parts[0]])
+    return {"spikes": spikes, "sops": work.accumulates, "events": 0, "additions": int(work.additions.sum())}
 
 
 def _layer_counts(layer: Layer, config: ModelConfig, images: Tensor, trace: Trace, parallel: int, pooled: bool) -> dict:
@@ -212,7 +208,7 @@ def _layer_counts(layer: Layer, config: ModelConfig, images: Tensor, trace: Trac
 
 def _output_spikes(layer: Layer, config: ModelConfig, trace: Trace) -> Tensor:
     spiking = [name for name in layer.outputs if "stream" not in name and name != "logits"]
-    return _per_step(trace.values[spiking[-1]].ne(0)) if spiking else torch.zeros(config.timesteps, dtype=torch.int64)
+    return per_step(trace.values[spiking[-1]].ne(0)) if spiking else torch.zeros(config.timesteps, dtype=torch.int64)
 
 
 def count(
@@ -245,7 +241,7 @@ def count(
     values = trace.values
     return Counts(
         layers=counted,
-        hits={name: _per_step(values[f"{name}.qa"].to(torch.int64) * values[f"{name}.ka"]) for name in blocks},
-        masks={name: _per_step(values[f"{name}.mask"]) for name in blocks},
-        saturations={name: _per_step(value) for name, value in trace.saturations.items()},
+        hits={name: per_step(values[f"{name}.qa"].to(torch.int64) * values[f"{name}.ka"]) for name in blocks},
+        masks={name: per_step(values[f"{name}.mask"]) for name in blocks},
+        saturations={name: per_step(value) for name, value in trace.saturations.items()},
     )

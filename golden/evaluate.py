@@ -4,6 +4,7 @@ import functools
 import operator
 import time
 
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
@@ -28,7 +29,7 @@ def _layer_record(counts: LayerCounts) -> dict:
         "sops": int(counts.sops.sum()),
         "sops_dense_estimate": counts.sops_dense_estimate,
         "events": counts.events,
-        "additions": 0 if counts.additions is None else int(counts.additions.sum()),
+        "additions": counts.additions,
     }
 
 
@@ -48,6 +49,11 @@ def count_images(model: IntegerModel, images: Tensor, *, batch: int = BATCH) -> 
     """The counts of all images, uint8 [K, C, H, W] or frames [K, T, C, H, W]. Raises SaformerError as `run` does."""
     counted = (count(model.config, some, run(model, some)) for some in images.split(batch))
     return functools.reduce(operator.add, counted)
+
+
+def predict(model: IntegerModel, images: Tensor, *, batch: int = BATCH) -> Tensor:
+    """The class of every image, int64 [K], without counting. Raises SaformerError as `run` does."""
+    return torch.cat([run(model, some).predictions for some in images.split(batch)])
 
 
 def evaluate(

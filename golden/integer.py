@@ -19,8 +19,8 @@ from golden.data import check_images
 from golden.errors import SaformerError
 from golden.tensors import LayerTensors, check_tensors, layer_tensors
 
-STREAM_LIMITS = (-(2**15), 2**15 - 1)
-MASK_SHIFT = 4
+STREAM_BITS = 16
+STREAM_LIMITS = (-(2 ** (STREAM_BITS - 1)), 2 ** (STREAM_BITS - 1) - 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -206,7 +206,7 @@ def aggregate(config: ModelConfig, current: Tensor, threshold: Tensor) -> Tensor
 def attention_mask(config: ModelConfig, qa: Tensor, ka: Tensor) -> Tensor:
     """M [T, B, D] of QA and KA [T, B, D, p, p]."""
     count = (qa.to(torch.int32) * ka).sum(dim=(-2, -1), dtype=torch.int32)
-    return lif(count << MASK_SHIFT, config.mask_threshold, reset=config.reset)
+    return lif(count << UNIT_BITS, config.mask_threshold, reset=config.reset)
 
 
 def mix_current(config: ModelConfig, dwc: LayerTensors, k: Tensor, mask: Tensor) -> Tensor:

@@ -97,16 +97,19 @@ def _block(config: ModelConfig, index: int) -> list[Layer]:
             **settings,
         )
 
-    mix_kernel = 3 if config.dwc else 1
-    attention = [
-        layer("q", "input", ("qa",), dim, dim),
-        layer("k", "input", ("ka", "k"), dim, dim),
-        layer("mix", "k", ("mask", "mix"), dim, dim, kind=LayerKind.MIX, kernel=mix_kernel),
-    ]
     if core := find_core(config):
-        attention = [layer(part, "input", (part,), dim, dim) for part in core.parts]
         work = core.operations(config)
-        attention.append(layer("attend", "q", ("mix",), dim, dim, kind=LayerKind.ATTEND, attends=work))
+        attention = [
+            *(layer(part, "input", (part,), dim, dim) for part in core.parts),
+            layer("attend", "q", ("mix",), dim, dim, kind=LayerKind.ATTEND, attends=work),
+        ]
+    else:
+        mix_kernel = 3 if config.dwc else 1
+        attention = [
+            layer("q", "input", ("qa",), dim, dim),
+            layer("k", "input", ("ka", "k"), dim, dim),
+            layer("mix", "k", ("mask", "mix"), dim, dim, kind=LayerKind.MIX, kernel=mix_kernel),
+        ]
     return [
         *attention,
         layer("proj", "mix", ("stream.proj",), dim, dim),

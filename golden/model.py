@@ -136,7 +136,7 @@ class Sasa(nn.Module):
         k = self.k.current(spikes)
         k_spikes = self.k.neuron(k)
         qa, ka = self._aggregates(self.q.current(spikes), k, k_spikes)
-        mask = self.mask(16 * (qa * ka).sum(dim=(-2, -1), keepdim=True))
+        mask = self.mask(2**UNIT_BITS * (qa * ka).sum(dim=(-2, -1), keepdim=True))
         masked = mask * k_spikes
         if not self.config.dwc:
             return masked

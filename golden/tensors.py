@@ -46,16 +46,23 @@ def _weighted(name: str, shape: tuple[int, ...], extra: tuple[str, ...], times: 
     return {f"{name}.weight": TensorSpec(shape=shape, dtype=torch.int8), **vectors}
 
 
+def _attention_specs(config: ModelConfig, name: str) -> dict[str, TensorSpec]:
+    dim, core = config.dim, find_core(config)
+    if core:
+        parts, pooled = core.parts, 1
+    else:
+        parts, pooled = ("q", "k"), config.window_tokens if config.aggregate is Aggregate.CURRENT else 1
+    specs: dict[str, TensorSpec] = {}
+    for part in parts:
+        specs |= _weighted(f"{name}.{part}", (dim, dim), ("threshold",), pooled)
+    convolved = core is None and config.dwc
+    return specs | (_weighted(f"{name}.dwc", (dim, 3, 3), ("threshold", "one")) if convolved else {})
+
+
 def _block_specs(config: ModelConfig, name: str) -> dict[str, TensorSpec]:
     dim, hidden = config.dim, config.hidden
-    pooled = config.window_tokens if config.aggregate is Aggregate.CURRENT else 1
-    attention = {part: _weighted(f"{name}.{part}", (dim, dim), ("threshold",), pooled) for part in ("q", "k")}
-    if config.dwc:
-        attention["dwc"] = _weighted(f"{name}.dwc", (dim, 3, 3), ("threshold", "one"))
-    if core := find_core(config):
-        attention = {part: _weighted(f"{name}.{part}", (dim, dim), ("threshold",)) for part in core.parts}
     return {
-        **{key: spec for specs in attention.values() for key, spec in specs.items()},
+        **_attention_specs(config, name),
         **_weighted(f"{name}.proj", (dim, dim), ("shift",)),
         **_weighted(f"{name}.fc1", (hidden, dim), ("threshold",)),
         **_weighted(f"{name}.fc2", (dim, hidden), ("shift",)),

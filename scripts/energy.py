@@ -74,7 +74,7 @@ def energy(
     prices = load_costs(costs)
     source = _source(model, rate, rates, data, first, images)
     figures = _figures(source, prices)
-    shown = _paper_rows(source, prices) if tables or csv_file else []
+    shown = _paper_rows(source, figures["energy_mj"]["eq19"]) if tables or csv_file else []
     blocks = table5() if tables or csv_file else []
     if tables or csv_file:
         figures |= {"paper": shown, "table5": blocks, "spikformer": spikformer_shares()}
@@ -132,17 +132,16 @@ def _figures(source: _Source, prices: Costs) -> dict:
     return figures
 
 
-def _paper_rows(source: _Source, prices: Costs) -> list[dict]:
-    """Tables 1 and 2: the paper's networks and what it compares them with, and this run's beside the one it is."""
-    rows, here = [], bill(source.work, prices)["eq19"]
-    found = False
+def _paper_rows(source: _Source, here: float) -> list[dict]:
+    """Tables 1 and 2: the paper's networks, what it compares them with, and this run's energy `here` beside its own."""
+    rows, found = [], False
     for figure in PAPER_FIGURES:
         place = {"table": figure.table, "data": figure.data}
         row = {
             "network": figure.network,
             "accuracy_percent": figure.accuracy,
             "paper_mj": figure.energy_mj,
-            "implied_rate": implied_rate(figure, prices),
+            "implied_rate": implied_rate(figure),
         }
         if source.config is not None and source.config.name == figure.network:
             found = True

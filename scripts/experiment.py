@@ -7,7 +7,6 @@ from typing import Annotated
 
 import torch
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from golden.data import ENVIRONMENT, ImageSet, load_cifar10
 from golden.experiment import (
@@ -22,8 +21,8 @@ from golden.experiment import (
 )
 from scripts.outputs import ensure_folder, write_json, write_text
 from scripts.plots import accuracies
-from scripts.resume import ResultsFile
-from scripts.tables import bars, console, integer, percent, table
+from scripts.resume import ResultsFile, run_points
+from scripts.tables import console, integer, percent, table
 
 COLUMNS = ("variant", "accuracy", "spread", "without the mask", "mask fires", "accumulates", "eq. 19, uJ")
 
@@ -85,21 +84,17 @@ def _run(chosen: Experiment, data: Path | None, work: Path) -> dict:
 
 
 def _all_runs(chosen: Experiment, training: ImageSet, test: ImageSet, work: Path) -> list[dict]:
-    results = ResultsFile(work / f"{chosen.name}.jsonl")
-    columns = (TextColumn(chosen.name), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    runs = []
-    with bars(*columns) as bar:
-        task = bar.add_task("", total=len(SEEDS) * len(chosen.variants))
-        for seed in SEEDS:
-            for variant in chosen.variants:
-                point = {"variant": variant, "seed": seed, "stages": repr(chosen.plan(variant, seed))}
-                result = results.get(point)
-                if result is None:
-                    result = run_variant(chosen, variant, seed, training=training, test=test, folder=work / chosen.name)
-                    results.append(point, result)
-                runs.append(result)
-                bar.advance(task)
-    return runs
+    points = [
+        {"variant": variant, "seed": seed, "stages": repr(chosen.plan(variant, seed))}
+        for seed in SEEDS
+        for variant in chosen.variants
+    ]
+
+    def evaluate(point: dict) -> dict:
+        folder = work / chosen.name
+        return run_variant(chosen, point["variant"], point["seed"], training=training, test=test, folder=folder)
+
+    return run_points(points, evaluate, ResultsFile(work / f"{chosen.name}.jsonl"), what=chosen.name)
 
 
 def summary(figures: dict) -> list[dict]:

@@ -80,7 +80,8 @@ def resolve_model(name: str) -> NamedModel:
 
 def find_config(name: str) -> ModelConfig:
     """Return the configuration of the model that a command line names. Raises SaformerError as `resolve_model` does."""
-    return CONFIGS[name] if name in CONFIGS else resolve_model(name).model.config
+    is_configuration = name in CONFIGS or Path(name).suffix == ".toml"
+    return load_config(name) if is_configuration else resolve_model(name).model.config
 
 
 def untrained(config: ModelConfig, *, seed: int, percent: int | None = None) -> NamedModel:

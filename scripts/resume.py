@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, as_completed
 from pathlib import Path
 
@@ -77,24 +77,39 @@ def run_points(
     points: Sequence[dict],
     evaluate: Callable[[dict], dict],
     results: ResultsFile,
-    executor: Executor,
+    executor: Executor | None = None,
     *,
     what: str,
 ) -> list[dict]:
-    """Return ``evaluate`` of every point, from the file or from the executor, and keep it; with a progress bar."""
+    """Return ``evaluate`` of every point, from the file or from the executor, and keep it; with a progress bar.
+
+    Without an executor it is done here, one point after the other.
+    """
     waiting = [point for point in points if results.get(point) is None]
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with bars(*columns) as bar:
         task = bar.add_task("", total=len(points), completed=len(points) - len(waiting))
-        futures = {executor.submit(evaluate, point): point for point in waiting}
-        try:
-            for future in as_completed(futures):
-                results.append(futures[future], future.result())
-                bar.advance(task)
-        finally:
-            for future in futures:
-                future.cancel()
+        for point, result in _evaluated(waiting, evaluate, executor):
+            results.append(point, result)
+            bar.advance(task)
     return [results.get(point) for point in points]
+
+
+def _evaluated(
+    points: Sequence[dict], evaluate: Callable[[dict], dict], executor: Executor | None
+) -> Iterator[tuple[dict, dict]]:
+    """Yield every point with its result, as soon as there is one."""
+    if executor is None:
+        for point in points:
+            yield point, evaluate(point)
+        return
+    futures = {executor.submit(evaluate, point): point for point in points}
+    try:
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        for future in futures:
+            future.cancel()
 
 
 def _key(point: dict) -> str:

@@ -4,12 +4,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from golden.config import ModelConfig
 
 UNIT_BITS = 4
-"""A mechanism's neuron computes in units of 2**-4 of a count, because its threshold need not be a whole one."""
+"""A mechanism's neuron, as SASA's mask, computes in units of 2**-4 of a count: a threshold need not be a whole one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,7 @@ class Core(ABC):
 
 def per_step(x: Tensor) -> Tensor:
     """Sums over all axes but the first, int64 [T]."""
-    return x.long().flatten(1).sum(dim=1)
+    return x.flatten(1).sum(dim=1, dtype=torch.int64)
 
 
 def per_head(x: Tensor, heads: int) -> Tensor:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from golden.config import ModelConfig
-from golden.energy.costs import AC_PJ, MAC_PJ, Costs
+from golden.energy.costs import AC_PJ, MAC_PJ, MJ_PER_PJ, Costs
 from golden.energy.workload import STREAM_BITS, Kind, LayerWork, Movement, Workload, from_rate
 
-_MJ_PER_PJ = 1e-9
 # Halvings of the interval of rates in which spiking and quantised networks cost the same.
 _HALVINGS = 40
 
@@ -28,28 +27,20 @@ class Convention:
 
     def millijoules(self, work: Workload, costs: Costs) -> float:
         """Energy of one image in mJ."""
-        return _MJ_PER_PJ * sum(self.layers(work, costs))
+        return MJ_PER_PJ * sum(self.layers(work, costs))
 
 
-def _per_operation(work: Workload, *, executed: bool, repeat_conv1: bool = False) -> list[float]:
+def _per_operation(
+    work: Workload, _costs: Costs | None = None, *, executed: bool = True, repeat_conv1: bool = False
+) -> list[float]:
+    """Eq. 19, whose prices are its own."""
+
     def price(layer: LayerWork) -> float:
         if layer.kind is Kind.AC:
             return AC_PJ * (layer.executed if executed else layer.estimate)
         return MAC_PJ * layer.estimate * (work.timesteps if repeat_conv1 and layer.timesteps == 1 else 1)
 
     return [price(layer) for layer in work.layers]
-
-
-def _eq19(work: Workload, costs: Costs) -> list[float]:
-    return _per_operation(work, executed=True)
-
-
-def _eq19_estimate(work: Workload, costs: Costs) -> list[float]:
-    return _per_operation(work, executed=False)
-
-
-def _eq19_repeated(work: Workload, costs: Costs) -> list[float]:
-    return _per_operation(work, executed=True, repeat_conv1=True)
 
 
 def _updates(moved: Movement, costs: Costs, timesteps: int) -> float:
@@ -140,19 +131,19 @@ CONVENTIONS = (
     Convention(
         name="eq19",
         bills="the paper's: 4.6 pJ a MAC of conv1, once, 0.9 pJ an executed accumulate (32-bit float, 45 nm)",
-        layers=_eq19,
+        layers=_per_operation,
         needs_shapes=False,
     ),
     Convention(
         name="eq19_dense_estimate",
         bills="the same, accumulates by eq. 18 (fr x T x FLOPs) instead of counted",
-        layers=_eq19_estimate,
+        layers=partial(_per_operation, executed=False),
         needs_shapes=False,
     ),
     Convention(
         name="eq19_conv1_each_step",
         bills="as eq19, conv1 of an image at every timestep instead of once",
-        layers=_eq19_repeated,
+        layers=partial(_per_operation, repeat_conv1=True),
     ),
     Convention(
         name="integer",
@@ -208,10 +199,7 @@ def described(energy_mj: Mapping[str, float]) -> list[tuple[str, float, str]]:
 
 def layer_millijoules(work: Workload) -> Mapping[str, float]:
     """Energy of every layer by eq. 19, executed, in mJ."""
-    return {
-        layer.name: _MJ_PER_PJ * price
-        for layer, price in zip(work.layers, _per_operation(work, executed=True), strict=True)
-    }
+    return {layer.name: MJ_PER_PJ * price for layer, price in zip(work.layers, _per_operation(work), strict=True)}
 
 
 def break_even_rate(config: ModelConfig, costs: Costs, name: str) -> float | None:

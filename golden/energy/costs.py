@@ -1,5 +1,6 @@
 """What operations and memories cost: presets, and tables of one's own."""
 
+import functools
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from golden.files import read_settings
 # Eq. 19: 32-bit floating point at 45 nm, from M. Horowitz, "Computing's energy problem", ISSCC 2014.
 MAC_PJ = 4.6
 AC_PJ = 0.9
+MJ_PER_PJ = 1e-9
 
 PRESETS = Path(__file__).with_name("costs.toml")
 DEFAULT_PRESET = "horowitz-45nm"
@@ -91,6 +93,7 @@ def preset_names() -> tuple[str, ...]:
     return tuple(_presets())
 
 
+@functools.cache
 def _presets() -> dict[str, dict]:
     return tomllib.loads(PRESETS.read_text(encoding="utf-8"))
 

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from golden.config import CONFIGS, ModelConfig
-from golden.energy.conventions import BY_NAME
-from golden.energy.costs import Costs, load_costs
+from golden.energy.conventions import layer_millijoules
 from golden.energy.workload import from_rate
 from golden.errors import SaformerError
 
@@ -78,12 +77,11 @@ def relative_difference(other: float, ours: float) -> float:
     return (other - ours) / other
 
 
-def implied_rate(figure: PaperFigure, costs: Costs | None = None) -> float:
+def implied_rate(figure: PaperFigure) -> float:
     """The average firing rate at which eq. 19 gives the paper's energy for its network; above 1 it cannot be meant.
 
     Eq. 19 is linear in the rate, so two points are enough.
     """
-    costs = load_costs() if costs is None else costs
     config = CONFIGS[figure.network]
-    silent, full = (BY_NAME["eq19"].millijoules(from_rate(config, rate), costs) for rate in (0.0, 1.0))
+    silent, full = (sum(layer_millijoules(from_rate(config, rate)).values()) for rate in (0.0, 1.0))
     return (figure.energy_mj - silent) / (full - silent)

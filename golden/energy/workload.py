@@ -11,9 +11,9 @@ from golden.attention.registry import find_core
 from golden.config import Aggregate, Attention, Head, ModelConfig
 from golden.counts import PIXEL_BITS, Counts
 from golden.errors import SaformerError
+from golden.integer import STREAM_BITS
 from golden.layers import Layer, LayerKind, layers
 
-STREAM_BITS = 16
 _PIXEL_LIMIT = 2**PIXEL_BITS - 1
 
 
@@ -113,16 +113,13 @@ def input_kind(config: ModelConfig, layer: Layer) -> Kind:
 
 def _sizes(config: ModelConfig) -> Mapping[str, int]:
     """Values of every output of a layer at one timestep, by the last part of its name."""
-    tokens, dim = config.tokens * config.dim, config.dim
-    aggregated = config.windows * dim
-    sizes = {f"conv{stage}": config.stage_channels[stage - 1] * side**2 for stage, side in _map_sides(config).items()}
-    sizes |= {"qa": aggregated, "ka": aggregated, "k": tokens, "mask": dim, "mix": tokens, "head": dim}
-    sizes |= {"q": tokens, "v": tokens}
-    return sizes | {"fc1": config.tokens * config.hidden, "logits": config.classes}
-
-
-def _map_sides(config: ModelConfig) -> Mapping[int, int]:
-    return {stage: config.stage_side(stage) // (2 if stage in config.pool_stages else 1) for stage in range(1, 5)}
+    tokens, aggregated = config.tokens * config.dim, config.windows * config.dim
+    # Pooled or not, a map has the side of the next convolution.
+    sides = {stage: config.stage_side(stage + 1) for stage in range(1, 5)}
+    maps = {f"conv{stage}": config.stage_channels[stage - 1] * side**2 for stage, side in sides.items()}
+    blocks = dict.fromkeys(("q", "k", "v", "mix"), tokens) | dict.fromkeys(("qa", "ka"), aggregated)
+    blocks |= {"mask": config.dim, "fc1": config.tokens * config.hidden}
+    return maps | blocks | {"head": config.dim, "logits": config.classes}
 
 
 def movement(config: ModelConfig, layer: Layer) -> Movement:
@@ -179,8 +176,7 @@ def from_counts(config: ModelConfig, counts: Counts) -> Workload:
         if layer.kind is LayerKind.PIXEL_CONV:
             works.append(_work(config, layer, rate=1.0, fetches=fetches))
             continue
-        added = 0 if counted.additions is None else int(counted.additions.sum())
-        executed = (int(counted.sops.sum()) + added) / images
+        executed = (int(counted.sops.sum()) + counted.additions) / images
         works.append(_work(config, layer, rate=counted.firing_rate, executed=executed, fetches=fetches))
     return Workload(layers=tuple(works), timesteps=config.timesteps)
 
