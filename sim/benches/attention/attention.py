@@ -8,8 +8,9 @@ import torch
 from amaranth.utils import ceil_log2
 from cocotb.triggers import ReadOnly, RisingEdge
 
+from golden.attention.core import UNIT_BITS
 from golden.config import ModelConfig, Reset
-from golden.integer import MASK_SHIFT, attention_mask, lif, lif_step
+from golden.integer import attention_mask, lif, lif_step
 from hw.attention.attention import COUNT_BITS
 from hw.beats import routed_layout, spikes_layout, write_layout
 from hw.config import HardwareConfig
@@ -214,7 +215,7 @@ async def thresholds(dut):
     await start(dut)
     qa = random_spikes("qa", 2, 9, 0.7)
     ones, zeros = torch.ones_like(qa), torch.zeros_like(qa)
-    count = (qa & ones).sum(dim=3, dtype=torch.int32) << MASK_SHIFT
+    count = (qa & ones).sum(dim=3, dtype=torch.int32) << UNIT_BITS
     v, membranes = torch.zeros_like(count[0]), set()
     for current in count:
         v, _ = lif_step(v, current, 2**17, reset=Reset.HARD)
@@ -233,7 +234,7 @@ async def largest_map(dut):
     await start(dut)
     windows = 2**COUNT_BITS - 1
     ones = torch.ones(T, 1, P, windows, dtype=torch.uint8)
-    current = torch.full((T, 1, P), windows << MASK_SHIFT, dtype=torch.int32)
+    current = torch.full((T, 1, P), windows << UNIT_BITS, dtype=torch.int32)
     for threshold in (current[0, 0, 0].item() // 2, current[0, 0, 0].item() // 2 + 1):
         mask = lif(current, threshold, reset=Reset.HARD)
         await run(dut, Case(qa=ones, ka=ones, mask=mask), threshold=threshold)
