@@ -20,8 +20,9 @@ from golden.integer import (
     aggregate,
     attend,
     attention_mask,
+    attention_spikes,
     input_steps,
-    lif,
+    layer_spikes,
     mix_current,
     per_channel,
     project,
@@ -64,12 +65,12 @@ class _Calibration:
         limit = parameter_limit(times)
         return _find_threshold(spikes, wanted, low=1 if self.percent is None else -limit, high=limit)
 
-    def neuron(self, name: str, rate: int, current: Tensor, times: int = 1) -> Tensor:
-        """Find the threshold of the neuron `name` on these currents; returns its spikes."""
-        reset = self.config.reset
+    def neuron(self, name: str, rate: int, current: Tensor, times: int = 1, *, inside: bool = False) -> Tensor:
+        """Find the threshold of a neuron, `inside` an attention or not, on these currents; returns its spikes."""
+        run = attention_spikes if inside else layer_spikes
 
         def spikes(threshold: Tensor) -> Tensor:
-            return lif(current, per_channel(threshold), reset=reset)
+            return run(self.config, current, per_channel(threshold))
 
         threshold = self.threshold(rate, spikes, channels=current.shape[-3], times=times)
         self.tensors[f"{name}.threshold"] = threshold
@@ -183,11 +184,11 @@ def _calibrate_sasa(calibration: _Calibration, name: str, spikes: Tensor) -> Ten
     _, q = calibration.layer(f"{name}.q", lambda part: project(spikes, part))
     qa = calibration.aggregate(f"{name}.q", q, everywhere)
     _, current = calibration.layer(f"{name}.k", lambda part: project(spikes, part))
-    calibration.neuron(f"{name}.k", CONV_RATE, current, config.window_tokens)
+    calibration.neuron(f"{name}.k", CONV_RATE, current, config.window_tokens, inside=True)
     # Means over windows rarely reach the threshold of single tokens: in some channels, let KA decide.
     some = torch.randint(AGGREGATE_SHARE, (config.dim,), generator=calibration.generator) == 0
     ka = calibration.aggregate(f"{name}.k", current, some)
-    k = lif(current, per_channel(calibration.tensors[f"{name}.k.threshold"]), reset=config.reset)
+    k = attention_spikes(config, current, per_channel(calibration.tensors[f"{name}.k.threshold"]))
     mask = attention_mask(config, qa, ka)
     if not config.dwc:
         return mix_current(config, LayerTensors(), k, mask)
@@ -201,17 +202,17 @@ def _calibrate_core(calibration: _Calibration, name: str, spikes: Tensor, core: 
     parts = {}
     for part in core.parts:
         _, current = calibration.layer(f"{name}.{part}", lambda layer: project(spikes, layer))
-        parts[part] = calibration.neuron(f"{name}.{part}", CONV_RATE, current)
+        parts[part] = calibration.neuron(f"{name}.{part}", CONV_RATE, current, inside=True)
     return attend(calibration.config, core, parts)[1]
 
 
 def _calibrate_block(calibration: _Calibration, name: str, stream: Tensor) -> Tensor:
     """One encoder block; returns the stream."""
-    reset, threshold = calibration.config.reset, per_channel(calibration.tensors["stream.threshold"])
-    spikes, core = lif(stream, threshold, reset=reset), find_core(calibration.config)
+    config, threshold = calibration.config, per_channel(calibration.tensors["stream.threshold"])
+    spikes, core = layer_spikes(config, stream, threshold), find_core(config)
     mix = _calibrate_core(calibration, name, spikes, core) if core else _calibrate_sasa(calibration, name, spikes)
     stream = calibration.write(f"{name}.proj", stream, lambda part: project(mix, part))
-    spikes = lif(stream, threshold, reset=reset)
+    spikes = layer_spikes(config, stream, threshold)
     _, current = calibration.layer(f"{name}.fc1", lambda part: project(spikes, part))
     hidden = calibration.neuron(f"{name}.fc1", HIDDEN_RATE, current)
     return calibration.write(f"{name}.fc2", stream, lambda part: project(hidden, part))

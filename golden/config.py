@@ -26,6 +26,16 @@ class Attention(StrEnum):
     QK_CHANNEL = "qk-channel"
 
 
+class NeuronKind(StrEnum):
+    """The neuron whose output a layer with weights reads (`golden.neurons`)."""
+
+    LIF = "lif"
+    IF = "if"
+    TERNARY = "ternary"
+    RELU_COUNT = "relu-count"
+    PMSM = "pmsm"
+
+
 class Aggregate(StrEnum):
     """What the windows of SASA pool: currents (before the neuron) or spikes (after it)."""
 
@@ -47,9 +57,18 @@ class Reset(StrEnum):
     SOFT = "soft"
 
 
-_POSITIVE_INTEGERS = ("in_channels", "image_size", "classes", "timesteps", "dim", "depth", "mlp_ratio", "windows")
+_SIZES = ("in_channels", "image_size", "classes", "timesteps", "dim", "depth", "mlp_ratio")
+_POSITIVE_INTEGERS = (*_SIZES, "windows", "heads", "levels")
+_SIXTEENTHS = ("attention_threshold", "aggregate_threshold", "mix_threshold")
 _FLAGS = ("mix_neuron", "dwc")
-_CHOICES = {"input": Input, "attention": Attention, "aggregate": Aggregate, "head": Head, "reset": Reset}
+_CHOICES = {
+    "input": Input,
+    "attention": Attention,
+    "neuron": NeuronKind,
+    "aggregate": Aggregate,
+    "head": Head,
+    "reset": Reset,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,9 +87,13 @@ class ModelConfig:
     windows: n of SASA, a square number p * p whose p divides the side of the token grid.
     pool_kernel, pool_stages: max-pool window (2, or 3 with padding 1; stride 2) and the convolutions that have one.
     aggregate, head, mix_neuron, dwc, reset: see docs/arithmetic.md, "Choices".
+    neuron: of the layers; those inside an attention are binary in any case, IF with `neuron` "if" and LIF otherwise.
+    decay: share of the membrane that LIF and ternary neurons keep, 1 - 1 / tau: a multiple of 1/16 below 1.
+    levels: largest output of "relu-count" and "pmsm", in thresholds, at most 127.
     threshold, attention_threshold: firing threshold of all neurons, and of the mask neuron (a multiple of 1/16).
     aggregate_threshold: threshold of the neurons on window means, as a share of that of all others (a multiple of
         1/16); for `aggregate` "current" only.
+    mix_threshold: threshold of the neuron before the projection, likewise.
     weight_bits: bits of a signed weight, 2 to 8.
 
     Raises
@@ -100,6 +123,10 @@ class ModelConfig:
     threshold: float = 1.0
     attention_threshold: float = 0.5
     aggregate_threshold: float = 1.0
+    mix_threshold: float = 1.0
+    neuron: NeuronKind = NeuronKind.LIF
+    decay: float = 0.5
+    levels: int = 4
     weight_bits: int = 8
 
     def __post_init__(self):
@@ -118,7 +145,7 @@ class ModelConfig:
     def _check_types(self):
         if not isinstance(self.name, str) or not self.name:
             raise SaformerError(f"name must be a non-empty string, not {self.name!r}")
-        for field in (*_POSITIVE_INTEGERS, "heads", "pool_kernel", "weight_bits"):
+        for field in (*_POSITIVE_INTEGERS, "pool_kernel", "weight_bits"):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise SaformerError(f"{field} must be a positive integer, not {value!r}")
@@ -127,15 +154,20 @@ class ModelConfig:
                 raise SaformerError(f"{field} must be true or false, not {getattr(self, field)!r}")
         for field, choices in _CHOICES.items():
             object.__setattr__(self, field, _choice(field, choices, getattr(self, field)))
-        for field in ("threshold", "attention_threshold", "aggregate_threshold"):
+        for field in ("threshold", *_SIXTEENTHS):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 256:
                 raise SaformerError(f"{field} must be a number above 0 and below 256, not {value!r}")
-        for field in ("attention_threshold", "aggregate_threshold"):
+        if isinstance(self.decay, bool) or not isinstance(self.decay, int | float) or not 0 <= self.decay < 1:
+            raise SaformerError(f"decay must be a number from 0 to below 1, not {self.decay!r}")
+        for field in (*_SIXTEENTHS, "decay"):
             if 16 * getattr(self, field) % 1:
                 raise SaformerError(f"{field} must be a multiple of 1/16, not {getattr(self, field)!r}")
-        if self.aggregate_threshold > 1:
-            raise SaformerError(f"aggregate_threshold must be at most 1, not {self.aggregate_threshold!r}")
+        for field in ("aggregate_threshold", "mix_threshold"):
+            if getattr(self, field) > 1:
+                raise SaformerError(f"{field} must be at most 1, not {getattr(self, field)!r}")
+        if self.levels > 127:
+            raise SaformerError(f"levels must be at most 127, not {self.levels}")
 
     def _check_pools(self):
         stages = self.pool_stages

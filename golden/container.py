@@ -31,7 +31,15 @@ class Container:
 
 
 # Settings that are younger than containers in use, with what those mean: there they are not part of the digest.
-_YOUNGER = {"aggregate_threshold": 1.0, "attention": "sasa", "heads": 8}
+_YOUNGER = {
+    "aggregate_threshold": 1.0,
+    "mix_threshold": 1.0,
+    "attention": "sasa",
+    "heads": 8,
+    "neuron": "lif",
+    "decay": 0.5,
+    "levels": 4,
+}
 
 
 def digest(config: ModelConfig, tensors: Mapping[str, Tensor]) -> str:

@@ -14,9 +14,11 @@ from torch.nn import functional as F
 
 from golden.attention.core import UNIT_BITS, Core
 from golden.attention.registry import find_core
-from golden.config import Aggregate, Head, Input, ModelConfig, Reset
+from golden.config import Aggregate, Head, Input, ModelConfig
 from golden.data import check_images
 from golden.errors import SaformerError
+from golden.neurons.exact import run_neuron
+from golden.neurons.registry import attention_neuron, layer_neuron
 from golden.tensors import LayerTensors, check_tensors, layer_tensors
 
 STREAM_BITS = 16
@@ -71,21 +73,14 @@ class Trace:
         return self.logits.sum(dim=0).argmax(dim=1)
 
 
-def lif_step(v: Tensor, x: Tensor, threshold: Tensor | int, *, reset: Reset) -> tuple[Tensor, Tensor]:
-    """One timestep of the neuron: membrane and current in, membrane and spikes (uint8) out (eq. 1-3, tau = 2)."""
-    v = (v + x) >> 1
-    fires = v >= threshold
-    after = torch.zeros_like(v) if reset is Reset.HARD else v - threshold
-    return torch.where(fires, after, v), fires.to(torch.uint8)
+def layer_spikes(config: ModelConfig, x: Tensor, threshold: Tensor) -> Tensor:
+    """What the neuron of a layer puts out for currents [T, ...]: spikes, or values of `golden.neurons`."""
+    return run_neuron(layer_neuron(config), x, threshold, reset=config.reset)
 
 
-def lif(x: Tensor, threshold: Tensor | int, *, reset: Reset) -> Tensor:
-    """Spikes of currents [T, ...], with the membrane 0 before the first step."""
-    v, spikes = torch.zeros_like(x[0]), []
-    for current in x:
-        v, fired = lif_step(v, current, threshold, reset=reset)
-        spikes.append(fired)
-    return torch.stack(spikes)
+def attention_spikes(config: ModelConfig, x: Tensor, threshold: Tensor | int) -> Tensor:
+    """Spikes of a neuron inside an attention for currents [T, ...]."""
+    return run_neuron(attention_neuron(config), x, threshold, reset=config.reset)
 
 
 def per_channel(vector: Tensor) -> Tensor:
@@ -182,7 +177,7 @@ def run_patch_splitting(model: IntegerModel, images: Tensor) -> Trace:
         current = stage_current(config, number, layer, x)
         if number == 1:
             current = current.expand(config.timesteps, -1, -1, -1, -1)
-        x = values[f"conv{number}"] = lif(current, per_channel(layer.threshold), reset=config.reset)
+        x = values[f"conv{number}"] = layer_spikes(config, current, per_channel(layer.threshold))
     opened, first = write_stream(torch.zeros_like(current), current, layer.shift)
     conv5 = model.layer("conv5")
     stream, second = write_stream(opened, stage_current(config, 5, conv5, x), conv5.shift)
@@ -199,14 +194,14 @@ def aggregate(config: ModelConfig, current: Tensor, threshold: Tensor) -> Tensor
     """QA or KA, [T, B, D, p, p], of the currents [T, B, D, H, W]; the threshold is [D]."""
     threshold, side = per_channel(threshold), config.window_kernel
     if config.aggregate is Aggregate.SPIKE:
-        return window_sums(lif(current, threshold, reset=config.reset), side)
-    return lif(window_sums(current, side), aggregate_threshold(config, threshold), reset=config.reset)
+        return window_sums(attention_spikes(config, current, threshold), side)
+    return attention_spikes(config, window_sums(current, side), aggregate_threshold(config, threshold))
 
 
 def attention_mask(config: ModelConfig, qa: Tensor, ka: Tensor) -> Tensor:
     """M [T, B, D] of QA and KA [T, B, D, p, p]."""
     count = (qa.to(torch.int32) * ka).sum(dim=(-2, -1), dtype=torch.int32)
-    return lif(count << UNIT_BITS, config.mask_threshold, reset=config.reset)
+    return attention_spikes(config, count << UNIT_BITS, config.mask_threshold)
 
 
 def mix_current(config: ModelConfig, dwc: LayerTensors, k: Tensor, mask: Tensor) -> Tensor:
@@ -222,18 +217,18 @@ def run_attention(model: IntegerModel, name: str, spikes: Tensor) -> dict[str, T
     k_current = project(spikes, k)
     qa = aggregate(config, project(spikes, q), q.threshold)
     ka = aggregate(config, k_current, k.threshold)
-    k_spikes = lif(k_current, per_channel(k.threshold), reset=config.reset)
+    k_spikes = attention_spikes(config, k_current, per_channel(k.threshold))
     mask = attention_mask(config, qa, ka)
     mix = mix_current(config, dwc, k_spikes, mask)
     if config.dwc and config.mix_neuron:
-        mix = lif(mix, per_channel(dwc.threshold), reset=config.reset)
+        mix = layer_spikes(config, mix, per_channel(dwc.threshold))
     return {"qa": qa.flatten(-2), "ka": ka.flatten(-2), "k": k_spikes, "mask": mask, "mix": mix}
 
 
 def attend(config: ModelConfig, core: Core, parts: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """What the neurons of a mechanism fire and what it puts out, uint8, from the spikes of its projections."""
     counts = core.counts({part: spikes.to(torch.int32) for part, spikes in parts.items()}, heads=config.heads)
-    fired = lif(counts << UNIT_BITS, core.threshold, reset=config.reset)
+    fired = attention_spikes(config, counts << UNIT_BITS, core.threshold)
     return fired, core.output(fired, parts, heads=config.heads)
 
 
@@ -243,23 +238,23 @@ def run_core(model: IntegerModel, name: str, spikes: Tensor, core: Core) -> dict
     parts = {}
     for part in core.parts:
         layer = model.layer(f"{name}.{part}")
-        parts[part] = lif(project(spikes, layer), per_channel(layer.threshold), reset=config.reset)
+        parts[part] = attention_spikes(config, project(spikes, layer), per_channel(layer.threshold))
     fired, mix = attend(config, core, parts)
     return {**parts, "fired": fired, "mix": mix}
 
 
 def run_block(model: IntegerModel, index: int, stream: Tensor) -> Trace:
     """One encoder block (eq. 6-7): the stream int32 [T, B, D, H, W] in, everything it computes out."""
-    name, reset = f"blocks.{index}", model.config.reset
+    name, config = f"blocks.{index}", model.config
     stream_threshold = per_channel(model.stream_threshold)
     fc1 = model.layer(f"{name}.fc1")
-    spikes = lif(stream, stream_threshold, reset=reset)
-    core = find_core(model.config)
+    spikes = layer_spikes(config, stream, stream_threshold)
+    core = find_core(config)
     attention = run_core(model, name, spikes, core) if core else run_attention(model, name, spikes)
     proj = model.layer(f"{name}.proj")
     middle, first = write_stream(stream, project(attention["mix"], proj), proj.shift)
-    mlp_input = lif(middle, stream_threshold, reset=reset)
-    hidden = lif(project(mlp_input, fc1), per_channel(fc1.threshold), reset=reset)
+    mlp_input = layer_spikes(config, middle, stream_threshold)
+    hidden = layer_spikes(config, project(mlp_input, fc1), per_channel(fc1.threshold))
     fc2 = model.layer(f"{name}.fc2")
     after, second = write_stream(middle, project(hidden, fc2), fc2.shift)
     values = {"input": spikes, **attention, "stream.proj": middle, "mlp_input": mlp_input}
@@ -274,11 +269,11 @@ def run_head(model: IntegerModel, stream: Tensor) -> dict[str, Tensor]:
     """The head's spikes (or their counts over the tokens) [T, B, D], and the logits [T, B, classes]."""
     config, threshold = model.config, model.stream_threshold
     if config.head is Head.RATE:
-        fired = lif(stream, per_channel(threshold), reset=config.reset)
+        fired = layer_spikes(config, stream, per_channel(threshold))
         features = fired.sum(dim=(-2, -1), dtype=torch.int32)
     else:
         total = stream.sum(dim=(-2, -1), dtype=torch.int32)
-        features = lif(total, config.tokens * threshold, reset=config.reset)
+        features = layer_spikes(config, total, config.tokens * threshold)
     logits = project(features[..., None, None], model.layer("head")).flatten(2)
     return {"head": features, "logits": logits}
 

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from golden.attention.core import UNIT_BITS, Core
 from golden.attention.registry import find_core
 from golden.config import Aggregate, Head, Input, ModelConfig
-from golden.neuron import Neuron
+from golden.neurons.module import Neuron
+from golden.neurons.registry import attention_neuron, layer_neuron
 
 
 class StreamWrite(nn.Module):
@@ -20,6 +21,18 @@ class StreamWrite(nn.Module):
     def forward(self, stream: Tensor | None, current: Tensor) -> Tensor:
         # The stream stays in float32 under autocast: its values grow, and every block adds to them.
         return current.float() if stream is None else stream + current
+
+
+def spiking(config: ModelConfig, *, threshold: float | None = None) -> Neuron:
+    """The neuron of a layer, with the network's threshold or another."""
+    threshold = config.threshold if threshold is None else threshold
+    return Neuron(dynamics=layer_neuron(config), threshold=threshold, reset=config.reset)
+
+
+def binary(config: ModelConfig, *, threshold: float | None = None) -> Neuron:
+    """A neuron inside an attention, likewise."""
+    threshold = config.threshold if threshold is None else threshold
+    return Neuron(dynamics=attention_neuron(config), threshold=threshold, reset=config.reset)
 
 
 class ConvBnLif(nn.Module):
@@ -39,12 +52,13 @@ class ConvBnLif(nn.Module):
         kernel: int = 1,
         groups: int = 1,
         pool: int | None = None,
+        neuron: Neuron | None = None,
     ):
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(outputs)
         self.pool = max_pool(pool) if pool else nn.Identity()
-        self.neuron = Neuron(threshold=config.threshold, reset=config.reset)
+        self.neuron = neuron or spiking(config)
         self.write = StreamWrite()
 
     def current(self, x: Tensor) -> Tensor:
@@ -92,6 +106,11 @@ class SpikePatchSplitting(nn.Module):
         return self.conv5.write(stream, self.conv5.current(self.conv4.neuron(current)))
 
 
+def _projection(config: ModelConfig) -> ConvBnLif:
+    """Q, K or V of an attention."""
+    return ConvBnLif(inputs=config.dim, outputs=config.dim, config=config, neuron=binary(config))
+
+
 class SpikeAttention(nn.Module):
     """A mechanism of `golden.attention` with the projections it reads: stream spikes to the projection's input."""
 
@@ -99,8 +118,8 @@ class SpikeAttention(nn.Module):
         super().__init__()
         self.core, self.heads = core, config.heads
         for part in core.parts:
-            self.add_module(part, ConvBnLif(inputs=config.dim, outputs=config.dim, config=config))
-        self.fire = Neuron(threshold=core.threshold, reset=config.reset)
+            self.add_module(part, _projection(config))
+        self.fire = binary(config, threshold=core.threshold)
 
     def forward(self, spikes: Tensor) -> Tensor:
         parts = {part: getattr(self, part)(spikes) for part in self.core.parts}
@@ -114,12 +133,12 @@ class Sasa(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
-        self.q = ConvBnLif(inputs=config.dim, outputs=config.dim, config=config)
-        self.k = ConvBnLif(inputs=config.dim, outputs=config.dim, config=config)
-        self.ka = Neuron(threshold=config.threshold, reset=config.reset)
-        self.mask = Neuron(threshold=config.mask_threshold, reset=config.reset)
+        self.q, self.k = _projection(config), _projection(config)
+        self.ka, self.mask = binary(config), binary(config, threshold=config.mask_threshold)
         if config.dwc:
-            self.dwc = ConvBnLif(inputs=config.dim, outputs=config.dim, kernel=3, groups=config.dim, config=config)
+            shape = {"inputs": config.dim, "outputs": config.dim, "kernel": 3, "groups": config.dim}
+            neuron = spiking(config, threshold=config.mix_threshold * config.threshold)
+            self.dwc = ConvBnLif(**shape, config=config, neuron=neuron)
 
     def windows(self, x: Tensor) -> Tensor:
         """Sums over the windows: [T, B, D, grid, grid] to [T, B, D, p, p]."""
@@ -149,11 +168,11 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        self.input = Neuron(threshold=config.threshold, reset=config.reset)
+        self.input = spiking(config)
         core = find_core(config)
         self.attention = SpikeAttention(config, core) if core else Sasa(config)
         self.proj = ConvBnLif(inputs=config.dim, outputs=config.dim, config=config)
-        self.mlp_input = Neuron(threshold=config.threshold, reset=config.reset)
+        self.mlp_input = spiking(config)
         self.fc1 = ConvBnLif(inputs=config.dim, outputs=config.hidden, config=config)
         self.fc2 = ConvBnLif(inputs=config.hidden, outputs=config.dim, config=config)
 
@@ -176,7 +195,7 @@ class SAFormer(nn.Module):
         self.config = config
         self.sps = SpikePatchSplitting(config)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
-        self.head_neuron = Neuron(threshold=config.threshold, reset=config.reset)
+        self.head_neuron = spiking(config)
         self.head = Classifier(inputs=config.dim, classes=config.classes)
 
     def _features(self, stream: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from golden.config import Aggregate, ModelConfig
 from golden.integer import STREAM_LIMITS, IntegerModel
 from golden.model import Block, ConvBnLif, SAFormer, Sasa
-from golden.neuron import Neuron
+from golden.neurons.module import Neuron
 from golden.tensors import MAX_SHIFT, parameter_limit, tensor_specs
 
 # The stream holds at least this many thresholds before it saturates.
@@ -49,6 +49,12 @@ class QuantisedWrite(nn.Module):
         return (shifted if stream is None else stream + shifted).clamp(*STREAM_LIMITS)
 
 
+def exact(neuron: Neuron, threshold: Tensor) -> Neuron:
+    """A neuron on integers, of the same kind, with these thresholds, rounded; at least 1, or it would have no sign."""
+    settings = {"dynamics": neuron.dynamics, "reset": neuron.reset, "exact": True}
+    return Neuron(threshold=threshold.round().clamp(min=1), **settings)
+
+
 class QuantisedLayer(nn.Module):
     """A convolution with integer weights and bias, and what follows it: the quantised `ConvBnLif`.
 
@@ -58,6 +64,7 @@ class QuantisedLayer(nn.Module):
     unit: 1.0 in units of the current, [Co].
     times: number of tokens over which the currents are summed before they meet a threshold.
     shift: of the write to the stream, [Co], where there is one.
+    neuron: that of the layer it replaces.
     """
 
     def __init__(
@@ -68,6 +75,7 @@ class QuantisedLayer(nn.Module):
         unit: Tensor,
         config: ModelConfig,
         pool: nn.Module,
+        neuron: Neuron,
         groups: int = 1,
         times: int = 1,
         shift: Tensor | None = None,
@@ -79,7 +87,7 @@ class QuantisedLayer(nn.Module):
         self.pool = pool
         self.groups = groups
         self.weight_limit, self.bias_limit = config.weight_limit, parameter_limit(times)
-        self.neuron = Neuron(threshold=(config.threshold * unit).round(), reset=config.reset, floor=True)
+        self.neuron = exact(neuron, neuron.threshold.flatten() * unit)
         if shift is not None:
             self.write = QuantisedWrite(shift)
 
@@ -148,7 +156,7 @@ def _natural_unit(weight: Tensor, bias: Tensor, config: ModelConfig, times: int 
 def _layer(layer: ConvBnLif, config: ModelConfig, times: int = 1) -> QuantisedLayer:
     weight, bias = fold(layer)
     unit = _natural_unit(weight, bias, config, times)
-    settings = {"pool": layer.pool, "groups": layer.conv.groups, "times": times}
+    settings = {"pool": layer.pool, "groups": layer.conv.groups, "times": times, "neuron": layer.neuron}
     return QuantisedLayer(weight=weight, bias=bias, unit=unit, config=config, **settings)
 
 
@@ -173,6 +181,7 @@ def _quantise_writers(model: SAFormer) -> Tensor:
             unit=unit / torch.exp2(shift),
             config=config,
             pool=getattr(owner, name).pool,
+            neuron=getattr(owner, name).neuron,
             shift=shift,
         )
         setattr(owner, name, quantised)
@@ -182,8 +191,8 @@ def _quantise_writers(model: SAFormer) -> Tensor:
 def _quantise_sasa(attention: Sasa, config: ModelConfig) -> None:
     pooled = config.window_tokens if config.aggregate is Aggregate.CURRENT else 1
     attention.q, attention.k = _layer(attention.q, config, pooled), _layer(attention.k, config, pooled)
-    attention.ka = Neuron(threshold=attention.k.neuron.threshold, reset=config.reset, floor=True)
-    attention.mask = Neuron(threshold=config.mask_threshold, reset=config.reset, floor=True)
+    attention.ka = exact(attention.ka, attention.k.neuron.threshold)
+    attention.mask = exact(attention.mask, attention.mask.threshold)
     if config.dwc:
         attention.dwc = _layer(attention.dwc, config)
 
@@ -194,7 +203,7 @@ def _quantise_block(block: Block, config: ModelConfig, stream: Neuron) -> None:
     else:
         for part in block.attention.core.parts:
             setattr(block.attention, part, _layer(getattr(block.attention, part), config))
-        block.attention.fire = Neuron(threshold=block.attention.core.threshold, reset=config.reset, floor=True)
+        block.attention.fire = exact(block.attention.fire, block.attention.fire.threshold)
     block.input, block.mlp_input = copy.deepcopy(stream), copy.deepcopy(stream)
     block.fc1 = _layer(block.fc1, config)
 
@@ -210,7 +219,7 @@ def quantise(model: SAFormer) -> SAFormer:
             weight, bias = fold(block.attention.dwc)
             block.proj.conv.weight.data /= _natural_unit(weight, bias, config).reshape(1, -1, 1, 1)
     unit = _quantise_writers(model)
-    stream = Neuron(threshold=(config.threshold * unit).round(), reset=config.reset, floor=True)
+    stream = exact(model.head_neuron, config.threshold * unit)
     for block in model.blocks:
         _quantise_block(block, config, stream)
     model.head_neuron = copy.deepcopy(stream)

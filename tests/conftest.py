@@ -33,6 +33,13 @@ VARIANTS = {
     "qk-token": {"attention": "qk-token", "heads": 4},
     "qk-channel, rate head": {"attention": "qk-channel", "head": "rate", "depth": 2},
     "low aggregate threshold": {"aggregate_threshold": 0.3125, "windows": 1},
+    "low mix threshold": {"mix_threshold": 0.5},
+    "integrate and fire": {"neuron": "if", "reset": "soft"},
+    "slow leak, 8 timesteps": {"decay": 0.75, "timesteps": 8},
+    "ternary, fast leak": {"neuron": "ternary", "decay": 0.25},
+    "ternary, soft reset": {"neuron": "ternary", "reset": "soft", "head": "rate"},
+    "counts": {"neuron": "relu-count", "levels": 15, "attention": "sdsa"},
+    "several spikes": {"neuron": "pmsm", "levels": 31, "timesteps": 2},
 }
 
 

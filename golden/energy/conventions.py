@@ -1,7 +1,7 @@
 """The same work, billed by several conventions: eq. 18 and 19 of the paper, integers, memory, a quantised network."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -70,12 +70,12 @@ class _Memories:
     stream: float
 
 
-def _memories(work: Workload, costs: Costs, *, bits: int, steps: int) -> _Memories:
-    """The memories of a network whose activations have so many bits, over so many timesteps at once."""
+def _memories(work: Workload, costs: Costs, *, activations: Sequence[float], steps: int) -> _Memories:
+    """The memories of a network whose layers' activations have so many bits, over so many timesteps at once."""
     moved = [layer.movement for layer in work.layers]
     return _Memories(
         weights=costs.sram_bit(sum(each.weights * each.weight_bits for each in moved)),
-        spikes=costs.sram_bit(max(each.inputs * max(bits, each.input_bits) + each.outputs * bits for each in moved)),
+        spikes=costs.sram_bit(max(activations)),
         membranes=costs.sram_bit(max(each.neurons * each.accumulator_bits for each in moved)),
         stream=costs.sram_bit(max(each.stream for each in moved) * STREAM_BITS * steps),
     )
@@ -84,7 +84,12 @@ def _memories(work: Workload, costs: Costs, *, bits: int, steps: int) -> _Memori
 def _from_sram(
     work: Workload, costs: Costs, *, weights_once: bool = False, parallel_steps: bool = False, dram: bool = False
 ) -> list[float]:
-    memories = _memories(work, costs, bits=work.timesteps, steps=work.timesteps)
+    activations = [
+        layer.movement.inputs * layer.movement.input_bits * layer.timesteps
+        + layer.movement.output_bits * work.timesteps
+        for layer in work.layers
+    ]
+    memories = _memories(work, costs, activations=activations, steps=work.timesteps)
 
     def price(layer: LayerWork) -> float:
         moved, steps = layer.movement, work.timesteps
@@ -94,7 +99,7 @@ def _from_sram(
             fetched * moved.weight_bits * memories.weights
             + moved.weights * moved.weight_bits * costs.dram_bit * dram
             + moved.inputs * moved.input_bits * layer.timesteps * memories.spikes
-            + moved.outputs * steps * memories.spikes
+            + moved.output_bits * steps * memories.spikes
             + membranes * memories.membranes
             + 2 * moved.stream * STREAM_BITS * steps * memories.stream
         )
@@ -109,12 +114,15 @@ def activation_bits(timesteps: int) -> int:
 
 def _quantised(work: Workload, costs: Costs) -> list[float]:
     bits = activation_bits(work.timesteps)
-    memories = _memories(work, costs, bits=bits, steps=1)
+    moves = [layer.movement for layer in work.layers]
+    activations = [each.inputs * max(bits, each.input_bits) + each.outputs * bits for each in moves]
+    memories = _memories(work, costs, activations=activations, steps=1)
 
     def price(layer: LayerWork) -> float:
         moved = layer.movement
         operand = max(bits, moved.input_bits)
-        accumulator = moved.accumulator_bits + (bits if moved.input_bits == 1 else 0)
+        # Sums of pixels, and of neurons of several levels, are wide enough.
+        accumulator = moved.accumulator_bits + (bits if moved.input_bits <= 2 else 0)
         operation = costs.multiply(operand, moved.weight_bits) + costs.add(accumulator)
         return (
             layer.operations / layer.timesteps * operation

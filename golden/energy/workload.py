@@ -13,6 +13,7 @@ from golden.counts import PIXEL_BITS, Counts
 from golden.errors import SaformerError
 from golden.integer import STREAM_BITS
 from golden.layers import Layer, LayerKind, layers
+from golden.neurons.registry import layer_neuron
 
 _PIXEL_LIMIT = 2**PIXEL_BITS - 1
 
@@ -31,7 +32,8 @@ class Movement:
     Members
     -------
     weights: of the layer; weight_bits: of one.
-    input_bits: of one input: 1 for a spike, 8 for a pixel.
+    input_bits: of one input: 1 for a spike, 8 for a pixel, those of the neuron where it puts out more than a bit.
+    output_bits: of all outputs together, likewise.
     accumulator_bits: signed, wide enough for the sum of all weights of an output.
     inputs, outputs: read and written at one timestep, spikes and pixels only.
     neurons: membranes that are updated at one timestep.
@@ -45,6 +47,7 @@ class Movement:
     accumulator_bits: int
     inputs: int
     outputs: int
+    output_bits: int
     neurons: int
     stream: int
     additions: int
@@ -56,8 +59,8 @@ class LayerWork:
 
     Members
     -------
-    name, kind: of the layer and of its operations. Inputs that are no single bits (the numbers of a mixing without a
-        neuron, counts of spikes) make multiply-accumulates, whatever else the network does.
+    name, kind: of the layer and of its operations. Inputs that are more than a bit and a sign (the numbers of a mixing
+        without a neuron, counts of spikes, neurons of several levels) make multiply-accumulates.
     operations: of the dense layer, over all timesteps at which it reads its input (FLOPs of eq. 18 times T).
     rate: share of the inputs that are not zero; 1 for the pixels of conv1.
     executed: operations whose input is not zero, where they were counted; rate times operations where not.
@@ -108,7 +111,17 @@ def input_kind(config: ModelConfig, layer: Layer) -> Kind:
     numbers = layer.kind is LayerKind.CLASSIFIER and config.head is Head.RATE
     mixes = config.attention is Attention.SASA and config.dwc
     numbers |= layer.name.endswith(".proj") and mixes and not config.mix_neuron
+    # A ternary value adds or subtracts a weight.
+    neuron = layer_neuron(config)
+    numbers |= neuron.high > 1 and reads_neuron(config, layer)
     return Kind.MAC if numbers else Kind.AC
+
+
+def reads_neuron(config: ModelConfig, layer: Layer) -> bool:
+    """Whether the inputs of a layer come from `layer_neuron`, not from outside or a binary neuron of an attention."""
+    if layer.kind in (LayerKind.MIX, LayerKind.ATTEND, LayerKind.POOL) or layer.input in ("pixels", "frames"):
+        return False
+    return not layer.name.endswith(".proj") or (config.attention is Attention.SASA and config.dwc)
 
 
 def _sizes(config: ModelConfig) -> Mapping[str, int]:
@@ -139,14 +152,18 @@ def movement(config: ModelConfig, layer: Layer) -> Movement:
     attends = layer.kind is LayerKind.ATTEND
     parts = len(core.parts) if attends else 1
     largest = config.weight_limit * (_PIXEL_LIMIT if pixels else 1)
-    width = core.largest(config) if attends else layer.fan_in * largest
+    neuron = layer_neuron(config)
+    wide = reads_neuron(config, layer)
+    width = core.largest(config) if attends else layer.fan_in * largest * (neuron.high if wide else 1)
+    inside = layer.name.endswith((".q", ".k", ".v", ".attend"))
     return Movement(
         weights=layer.fan_in * layer.channels,
         weight_bits=config.weight_bits,
-        input_bits=PIXEL_BITS if pixels else 1,
+        input_bits=PIXEL_BITS if pixels else neuron.bits if wide else 1,
         accumulator_bits=STREAM_BITS if pool else width.bit_length() + 1,
         inputs=0 if pool else parts * layer.inputs * layer.side**2,
         outputs=spiking + reads,
+        output_bits=spiking * (1 if inside else neuron.bits) + reads * neuron.bits,
         neurons=core.neurons(config) if attends else spiking + reads,
         stream=writes * tokens + reads + pool * tokens,
         additions=writes * tokens + windows + pool * tokens,

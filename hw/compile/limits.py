@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from golden.config import Aggregate, Attention, Head, ModelConfig, Reset
+from golden.config import Aggregate, Attention, Head, ModelConfig, NeuronKind, Reset
 from golden.errors import SaformerError
 from hw.attention.attention import COUNT_BITS
 from hw.compile.allocate import channel_beats
@@ -16,6 +16,8 @@ STREAM_TARGETS = {Target.STREAM_OPEN, Target.STREAM_ADD, Target.STREAM_CLOSE}
 
 _SUPPORTED = {
     "attention": Attention.SASA,
+    "neuron": NeuronKind.LIF,
+    "decay": 0.5,
     "aggregate": Aggregate.CURRENT,
     "pool_kernel": 2,
     "head": Head.NEURON,

@@ -54,6 +54,11 @@ def test_toml(tmp_path):
         ({"attention_threshold": 0.51}, "attention_threshold must be a multiple of 1/16, not 0.51"),
         ({"aggregate_threshold": 0.3}, "aggregate_threshold must be a multiple of 1/16, not 0.3"),
         ({"aggregate_threshold": 1.5}, "aggregate_threshold must be at most 1, not 1.5"),
+        ({"mix_threshold": 2.0}, "mix_threshold must be at most 1, not 2.0"),
+        ({"decay": 1.0}, "decay must be a number from 0 to below 1, not 1.0"),
+        ({"decay": 0.3}, "decay must be a multiple of 1/16, not 0.3"),
+        ({"levels": 200}, "levels must be at most 127, not 200"),
+        ({"neuron": "relu"}, "neuron must be one of lif, if, ternary, relu-count, pmsm, not 'relu'"),
     ],
 )
 def test_bad_values(changes, message):

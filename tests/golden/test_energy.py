@@ -62,6 +62,25 @@ def test_numbers_are_never_billed_as_spikes(small, inputs, change, layer):
     assert {name for name, each in work.items() if each.kind is Kind.MAC} == {"conv1", layer}
 
 
+def test_neurons_of_several_levels_are_multiplied(small):
+    spikes = {"blocks.0.mix", "pool"}
+    for changes, single in (
+        ({"neuron": "pmsm"}, spikes),
+        ({"neuron": "relu-count", "attention": "ssa"}, {"blocks.0.proj"}),
+    ):
+        config = dataclasses.replace(small, levels=3, **changes)
+        work = {each.name: each for each in from_rate(config, 0.1).layers}
+        accumulated = {name for name, each in work.items() if each.kind is Kind.AC}
+        assert accumulated == single | {"blocks.0.attend", "pool"} & set(work)
+    assert (work["blocks.0.fc1"].movement.input_bits, work["blocks.0.proj"].movement.input_bits) == (2, 1)
+    binary = {each.name: each for each in from_rate(dataclasses.replace(config, neuron="lif"), 0.1).layers}
+    assert work["conv2"].movement.output_bits == 2 * binary["conv2"].movement.output_bits
+    assert work["blocks.0.v"].movement.output_bits == binary["blocks.0.v"].movement.output_bits
+    # A signed spike adds or subtracts.
+    ternary = from_rate(dataclasses.replace(config, neuron="ternary"), 0.1).layers
+    assert [each.kind for each in ternary] == [each.kind for each in binary.values()]
+
+
 def test_the_papers_energy_at_the_rate_it_implies():
     assert bill(from_rate(CONFIGS["4-384"], 0.152), COSTS)["eq19"] == pytest.approx(0.49, abs=0.001)
     assert implied_rate(PAPER_FIGURES[0]) == pytest.approx(0.152, abs=0.0005)

@@ -18,8 +18,6 @@ from golden.integer import (
     convolve,
     convolve_depthwise,
     exact_float,
-    lif,
-    lif_step,
     max_pool,
     pooled_current,
     project,
@@ -27,6 +25,8 @@ from golden.integer import (
     window_sums,
     write_stream,
 )
+from golden.neurons.exact import lif, lif_step
+from golden.neurons.registry import layer_neuron
 from golden.tensors import LayerTensors, tensor_specs
 
 
@@ -191,9 +191,10 @@ def test_shapes_and_types(variant, inputs):
     assert trace.values["blocks.0.fc1"].shape == (t, 3, 4 * d, side, side)
     assert trace.logits.shape == (t, 3, variant.classes)
     assert ("frames" in trace.values) == (variant.input is Input.EVENTS)
-    assert {value.dtype for value in trace.values.values()} == {torch.uint8, torch.int32}
-    spikes = [value for value in trace.values.values() if value.dtype == torch.uint8]
-    assert all(int(value.max()) <= 1 for value in spikes)
+    neuron, types = layer_neuron(variant), {value.dtype for value in trace.values.values()}
+    assert types == {torch.uint8, torch.int32} | ({torch.int8} if neuron.low else set())
+    spikes = [value for value in trace.values.values() if value.dtype != torch.int32]
+    assert all(neuron.low <= int(value.min()) <= int(value.max()) <= neuron.high for value in spikes)
     assert all(value.shape == (t, 3) for value in trace.saturations.values())
 
 

@@ -80,7 +80,7 @@ def test_all_layers_of_every_choice(variant, inputs):
     model = quantise(trained_looking(variant, images)).eval()
     trace = run(export(model), images)
     assert_same(probe(model, images), trace, variant)
-    assert 0 < float(trace.values["conv2"].float().mean()) < 1
+    assert len(trace.values["conv2"].unique()) > 1
 
 
 def test_all_layers_of_tiny_on_all_bundled_images(bundled):

@@ -10,7 +10,8 @@ from cocotb.triggers import ReadOnly, RisingEdge
 
 from golden.attention.core import UNIT_BITS
 from golden.config import ModelConfig, Reset
-from golden.integer import attention_mask, lif, lif_step
+from golden.integer import attention_mask
+from golden.neurons.exact import lif, lif_step
 from hw.attention.attention import COUNT_BITS
 from hw.beats import routed_layout, spikes_layout, write_layout
 from hw.config import HardwareConfig

@@ -8,7 +8,7 @@ import torch
 from cocotb.triggers import ReadOnly, RisingEdge
 
 from golden.config import Reset
-from golden.integer import lif_step
+from golden.neurons.exact import lif_step
 from sim.benches.neurons.pipeline import Recorder, play, with_gaps
 from sim.streams import generator, pack, parameters, reset, start
 

@@ -9,7 +9,8 @@ import torch
 from amaranth import Shape
 
 from golden.config import Reset
-from golden.integer import lif_step, write_stream
+from golden.integer import write_stream
+from golden.neurons.exact import lif_step
 from hw.beats import address_shape, params_shape, route_fields
 from hw.config import STREAM_BITS, HardwareConfig
 from hw.program import Target

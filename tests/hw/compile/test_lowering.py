@@ -250,6 +250,8 @@ def test_loop_steps_replace_those_of_the_inner_loops():
         ({"head": "rate"}, "head = neuron only; the model has rate"),
         ({"mix_neuron": False}, "mix_neuron = True only; the model has False"),
         ({"reset": "soft"}, "reset = hard only; the model has soft"),
+        ({"neuron": "pmsm"}, "neuron = lif only; the model has pmsm"),
+        ({"decay": 0.75}, r"decay = 0\.5 only; the model has 0\.75"),
         ({"attention": "ssa"}, "attention = sasa only; the model has ssa"),
         ({"timesteps": 6}, "needs 2 passes of 4 timesteps, the hardware has 1: raise passes to 2"),
     ],

@@ -1,0 +1,1 @@
+"""Spiking neurons: their formulas, exact on integers, and as a module for training."""
