@@ -17,7 +17,9 @@ from golden.integer import IntegerModel
 from golden.plan import Stage, TrainPlan
 from golden.train import run_training
 
-TRIAL = ModelConfig(name="trial", dim=32, depth=2, image_size=16, pool_stages=(4,))
+TRIAL = ModelConfig(
+    name="trial", dim=32, depth=2, image_size=16, pool_stages=(4,), aggregate_threshold=0.25, mix_threshold=0.5
+)
 """The network of the experiments: 16x16 images, 64 tokens, two blocks, four timesteps; minutes of training."""
 
 STAGES = (
@@ -33,7 +35,7 @@ _UNREACHABLE = 255.9375
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """A question, and the variants that answer it: by name, what they change in the configuration.
+    """A question, and the variants that answer it: by name, what they change in the configuration, or in the plan.
 
     Raises SaformerError: a variant is no valid configuration.
     """
@@ -50,14 +52,19 @@ class Experiment:
 
     def config(self, variant: str) -> ModelConfig:
         """The configuration of a variant."""
-        return dataclasses.replace(self.base, **self.variants[variant])
+        return dataclasses.replace(self.base, **self._changes(variant, ModelConfig))
+
+    def _changes(self, variant: str, what: type) -> dict[str, object]:
+        fields = {field.name for field in dataclasses.fields(what)}
+        return {name: value for name, value in self.variants[variant].items() if name in fields}
 
     def plan(self, variant: str, seed: int) -> TrainPlan:
         """How a variant is trained; its own timesteps take the place of the base's."""
         config = self.config(variant)
         steps = {stage.name: config.timesteps if stage.timesteps > 1 else 1 for stage in self.stages}
         stages = tuple(dataclasses.replace(stage, timesteps=steps[stage.name]) for stage in self.stages)
-        return TrainPlan(config=config, stages=stages, seed=seed, validation=VALIDATION_IMAGES, warmup=50)
+        settings = {"validation": VALIDATION_IMAGES, "warmup": 50} | self._changes(variant, TrainPlan)
+        return TrainPlan(config=config, stages=stages, seed=seed, **settings)
 
 
 EXPERIMENTS = {
@@ -65,42 +72,46 @@ EXPERIMENTS = {
     for experiment in (
         Experiment(
             name="mask",
-            question="At which threshold on window means does the mask of SASA fire, and does the network use it?",
-            variants={f"{share:g}": {"aggregate_threshold": share} for share in (1.0, 0.25)},
+            question="When does the mask of SASA fire, and does the network use it?",
+            variants={
+                "as the paper reads": {"aggregate_threshold": 1.0, "mix_threshold": 1.0, "attention_gain": 1.0},
+                "lower thresholds": {"attention_gain": 1.0},
+                "lower thresholds, larger Q and K": {},
+            },
         ),
         Experiment(
             name="ablation",
             question="What the depthwise convolution and the aggregation of SASA are worth (table 3).",
             variants={
                 "SDSA": {"attention": "sdsa"},
-                "without DWC": {"aggregate_threshold": 0.25, "dwc": False},
-                "without A": {"aggregate_threshold": 0.25, "windows": 64},
-                "without both": {"aggregate_threshold": 0.25, "windows": 64, "dwc": False},
-                "SASA": {"aggregate_threshold": 0.25},
+                "without DWC": {"dwc": False},
+                "without A": {"windows": 64},
+                "without both": {"windows": 64, "dwc": False},
+                "SASA": {},
             },
         ),
         Experiment(
             name="mechanisms",
             question="Spiking attention mechanisms, trained alike.",
             variants={
-                "SASA": {"aggregate_threshold": 0.25},
+                "SASA": {},
                 **{name: {"attention": name.lower()} for name in ("SSA", "SDSA", "QK-token", "QK-channel")},
             },
         ),
         Experiment(
             name="aggregation",
             question="Accuracy, operations and memory against the number of windows n (figure 6).",
-            variants={f"n = {n}": {"windows": n, "aggregate_threshold": 0.25} for n in (1, 4, 16, 64)},
+            variants={f"n = {n}": {"windows": n} for n in (1, 4, 16, 64)},
         ),
         Experiment(
             name="timesteps",
             question="Accuracy and energy against the timesteps T (figure 5).",
-            variants={f"T = {steps}": {"timesteps": steps, "aggregate_threshold": 0.25} for steps in (1, 2, 4, 6)},
+            variants={f"T = {steps}": {"timesteps": steps} for steps in (1, 2, 4, 6)},
         ),
         Experiment(
             name="weights",
             question="Accuracy against the bits of a weight.",
-            variants={f"W{bits}": {"weight_bits": bits, "aggregate_threshold": 0.25} for bits in (8, 4, 2)},
+            variants={f"W{bits}": {"weight_bits": bits} for bits in (8, 4, 2)},
         ),
     )
 }
@@ -120,18 +131,11 @@ def fit_set(images: ImageSet, config: ModelConfig) -> ImageSet:
     )
 
 
-def run_variant(
-    experiment: Experiment, variant: str, seed: int, *, training: ImageSet, test: ImageSet, folder: Path
-) -> dict:
-    """Train a variant with one seed, or go on where `folder` has a checkpoint of it, and measure its integer model."""
+def run_plan(plan: TrainPlan, *, training: ImageSet, test: ImageSet, folder: Path) -> dict:
+    """Train a network, or go on where `folder` has a checkpoint of it, and measure its integer model."""
     started = time.monotonic()
-    plan = experiment.plan(variant, seed)
-    model, history = run_training(
-        plan, data=fit_set(training, plan.config), folder=folder / variant.replace(" ", "") / str(seed), progress=False
-    )
+    model, history = run_training(plan, data=fit_set(training, plan.config), folder=folder, progress=False)
     return {
-        "variant": variant,
-        "seed": seed,
         **measure(model, fit_set(test, plan.config)),
         "seconds": round(time.monotonic() - started),
         "history": history,

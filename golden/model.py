@@ -121,6 +121,10 @@ class SpikeAttention(nn.Module):
             self.add_module(part, _projection(config))
         self.fire = binary(config, threshold=core.threshold)
 
+    def projections(self) -> list[ConvBnLif]:
+        """Q and what else it has."""
+        return [getattr(self, part) for part in self.core.parts]
+
     def forward(self, spikes: Tensor) -> Tensor:
         parts = {part: getattr(self, part)(spikes) for part in self.core.parts}
         fired = self.fire(2**UNIT_BITS * self.core.counts(parts, heads=self.heads))
@@ -139,6 +143,10 @@ class Sasa(nn.Module):
             shape = {"inputs": config.dim, "outputs": config.dim, "kernel": 3, "groups": config.dim}
             neuron = spiking(config, threshold=config.mix_threshold * config.threshold)
             self.dwc = ConvBnLif(**shape, config=config, neuron=neuron)
+
+    def projections(self) -> list[ConvBnLif]:
+        """Q and K."""
+        return [self.q, self.k]
 
     def windows(self, x: Tensor) -> Tensor:
         """Sums over the windows: [T, B, D, grid, grid] to [T, B, D, p, p]."""

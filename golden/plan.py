@@ -45,6 +45,8 @@ class TrainPlan:
     validation: images of the training split that are held out, and choose the epoch that is exported.
     warmup: steps of linear warm-up at the start of every stage.
     checkpoint_every: steps between checkpoints (there is one at the end of every epoch, too).
+    attention_gain: what the weights of the batch norms of Q, K and V start at. A neuron that keeps half of its membrane
+        sees half of a current at once; 2 makes up for it, so that Q and K fire from the beginning and the mask lives.
     bfloat16: compute in bfloat16 before the quantised stage. Faster only on processors that have instructions for it;
         on others it is several times slower.
     """
@@ -58,11 +60,14 @@ class TrainPlan:
     label_smoothing: float = 0.05
     warmup: int = 200
     checkpoint_every: int = 500
+    attention_gain: float = 2.0
     bfloat16: bool = False
 
     def __post_init__(self):
         for field in ("batch", "validation", "checkpoint_every"):
             if getattr(self, field) < 1:
                 raise SaformerError(f"{field} must be at least 1, not {getattr(self, field)!r}")
+        if self.attention_gain <= 0:
+            raise SaformerError(f"attention_gain must be above 0, not {self.attention_gain!r}")
         if [stage.quantised for stage in self.stages] != [False] * (len(self.stages) - 1) + [True]:
             raise SaformerError("the last stage of a training plan, and only the last, must be quantised")

@@ -26,6 +26,8 @@ from golden.model import SAFormer
 from golden.plan import Stage, TrainPlan
 from golden.quantise import export, quantise
 
+# What a checkpoint must share with a plan, besides its configuration and stages.
+_DECIDING = ("seed", "attention_gain")
 # Tells the generator of a step's augmentation from that of an epoch's order.
 _AUGMENTATION = 1 << 20
 
@@ -118,7 +120,11 @@ def _optimiser(plan: TrainPlan, model: SAFormer) -> torch.optim.Optimizer:
 def _start(plan: TrainPlan) -> _Run:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
-        model = _prepare(SAFormer(plan.config), plan.stages[0])
+        model = SAFormer(plan.config)
+    for block in model.blocks:
+        for projection in block.attention.projections():
+            projection.bn.weight.data.fill_(plan.attention_gain)
+    model = _prepare(model, plan.stages[0])
     return _Run(plan=plan, stage=0, step=0, model=model, optimiser=_optimiser(plan, model), history=[])
 
 
@@ -144,7 +150,8 @@ def _next_stage(run: _Run) -> _Run:
 def _resume(plan: TrainPlan, state: dict) -> _Run:
     stage = state["stage"]
     done = [dataclasses.asdict(each) for each in plan.stages[: stage + 1]]
-    if done != state["stages"] or plan.config.to_dict() != state["config"] or plan.seed != state["seed"]:
+    same = all(getattr(plan, key) == state[key] for key in _DECIDING)
+    if not same or done != state["stages"] or plan.config.to_dict() != state["config"]:
         raise SaformerError("the checkpoint belongs to another plan; train in another folder, or repeat its settings")
     model = _prepare(SAFormer(plan.config), plan.stages[stage])
     model.load_state_dict(state["model"])
@@ -158,7 +165,7 @@ def _save(run: _Run, path: Path) -> None:
     state = {
         "stages": [dataclasses.asdict(stage) for stage in run.plan.stages[: run.stage + 1]],
         "config": run.plan.config.to_dict(),
-        "seed": run.plan.seed,
+        **{key: getattr(run.plan, key) for key in _DECIDING},
         "model": run.model.state_dict(),
         "optimiser": run.optimiser.state_dict(),
         **{key: getattr(run, key) for key in ("stage", "step", "history", "best", "loss_sum", "seconds")},

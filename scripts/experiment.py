@@ -1,5 +1,6 @@
 """``saformer experiment``: train the variants of a question, and write the answer as JSON, table and plot."""
 
+import hashlib
 import json
 import statistics
 from pathlib import Path
@@ -16,7 +17,7 @@ from golden.experiment import (
     TRAINING_IMAGES,
     Experiment,
     find_experiment,
-    run_variant,
+    run_plan,
     versions,
 )
 from scripts.outputs import ensure_folder, write_json, write_text
@@ -84,17 +85,18 @@ def _run(chosen: Experiment, data: Path | None, work: Path) -> dict:
 
 
 def _all_runs(chosen: Experiment, training: ImageSet, test: ImageSet, work: Path) -> list[dict]:
-    points = [
-        {"variant": variant, "seed": seed, "stages": repr(chosen.plan(variant, seed))}
-        for seed in SEEDS
-        for variant in chosen.variants
-    ]
+    runs = [(variant, seed, chosen.plan(variant, seed)) for seed in SEEDS for variant in chosen.variants]
+    # Experiments share runs: what one has trained, the next one takes.
+    plans = {repr(plan): plan for _, _, plan in runs}
+    points = [{"plan": text, "training": len(training), "test": len(test)} for text in plans]
 
     def evaluate(point: dict) -> dict:
-        folder = work / chosen.name
-        return run_variant(chosen, point["variant"], point["seed"], training=training, test=test, folder=folder)
+        folder = work / hashlib.sha256(point["plan"].encode()).hexdigest()[:16]
+        return run_plan(plans[point["plan"]], training=training, test=test, folder=folder)
 
-    return run_points(points, evaluate, ResultsFile(work / f"{chosen.name}.jsonl"), what=chosen.name)
+    found = run_points(points, evaluate, ResultsFile(work / "runs.jsonl"), what=chosen.name)
+    results = dict(zip(plans, found, strict=True))
+    return [{"variant": variant, "seed": seed} | results[repr(plan)] for variant, seed, plan in runs]
 
 
 def summary(figures: dict) -> list[dict]:

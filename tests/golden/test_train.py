@@ -73,7 +73,7 @@ def test_result_is_written(tmp_path, data):
 
 
 def test_training_learns(tmp_path, data):
-    stages = (dataclasses.replace(STAGES[0], epochs=24, rate=1e-2), *STAGES[1:])
+    stages = (dataclasses.replace(STAGES[0], epochs=32, rate=1e-2), *STAGES[1:])
     plan = dataclasses.replace(PLAN, stages=stages)
     _, history = run_training(plan, data=data, folder=tmp_path, progress=False)
     assert history[-1]["validation_accuracy"] >= 0.9

@@ -72,7 +72,7 @@ def test_variants_are_trained_and_measured(folder, capsys):
 
 
 def test_a_run_that_was_cut_off_goes_on(folder, monkeypatch):
-    calls, whole = [], scripts.experiment.run_variant
+    calls, whole = [], scripts.experiment.run_plan
 
     def run_two(*arguments, **settings):
         if len(calls) == 2:
@@ -80,14 +80,14 @@ def test_a_run_that_was_cut_off_goes_on(folder, monkeypatch):
         calls.append(arguments)
         return whole(*arguments, **settings)
 
-    monkeypatch.setattr(scripts.experiment, "run_variant", run_two)
+    monkeypatch.setattr(scripts.experiment, "run_plan", run_two)
     assert main(COMMAND) == 130
     assert not (folder / "docs" / "small.json").exists()
-    monkeypatch.setattr(scripts.experiment, "run_variant", whole)
+    monkeypatch.setattr(scripts.experiment, "run_plan", whole)
     assert main(COMMAND) == 0
     first = (folder / "docs" / "small.json").read_text()
     # Everything is finished: the record is made of what was kept.
-    monkeypatch.setattr(scripts.experiment, "run_variant", None)
+    monkeypatch.setattr(scripts.experiment, "run_plan", None)
     assert main(COMMAND) == 0
     assert (folder / "docs" / "small.json").read_text() == first
 
