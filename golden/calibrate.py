@@ -29,6 +29,9 @@ from golden.integer import (
     stage_current,
     write_stream,
 )
+from golden.neurons.dynamics import Dynamics
+from golden.neurons.exact import run_neuron
+from golden.neurons.registry import attention_neuron, layer_neuron
 from golden.tensors import MAX_SHIFT, LayerTensors, TensorSpec, layer_tensors, parameter_limit, tensor_specs
 
 CALIBRATION_IMAGES = 8
@@ -58,21 +61,26 @@ class _Calibration:
         self.tensors[f"{name}.bias"] = layer.bias - mean.to(torch.int32)
         return layer_tensors(self.tensors, name), x - per_channel(mean.to(torch.int32))
 
-    def threshold(self, rate: int, spikes: Callable[[Tensor], Tensor], *, channels: int, times: int = 1) -> Tensor:
+    def threshold(
+        self, rate: int, spikes: Callable[[Tensor], Tensor], *, channels: int, times: int = 1, positive: bool = False
+    ) -> Tensor:
         """Thresholds [channels] at which `spikes(threshold)` fires at about `rate` percent."""
         spread = torch.randint(*SPREAD, (channels,), generator=self.generator)
         wanted = spread * (rate if self.percent is None else self.percent)
         limit = parameter_limit(times)
-        return _find_threshold(spikes, wanted, low=1 if self.percent is None else -limit, high=limit)
+        return _find_threshold(spikes, wanted, low=1 if positive or self.percent is None else -limit, high=limit)
 
-    def neuron(self, name: str, rate: int, current: Tensor, times: int = 1, *, inside: bool = False) -> Tensor:
-        """Find the threshold of a neuron, `inside` an attention or not, on these currents; returns its spikes."""
-        run = attention_spikes if inside else layer_spikes
+    def neuron(
+        self, name: str, rate: int, current: Tensor, times: int = 1, *, dynamics: Dynamics | None = None
+    ) -> Tensor:
+        """Find the threshold of a neuron, by default that of a layer, on these currents; returns its outputs."""
+        dynamics = layer_neuron(self.config) if dynamics is None else dynamics
 
         def spikes(threshold: Tensor) -> Tensor:
-            return run(self.config, current, per_channel(threshold))
+            return run_neuron(dynamics, current, per_channel(threshold), reset=self.config.reset)
 
-        threshold = self.threshold(rate, spikes, channels=current.shape[-3], times=times)
+        sizes = {"channels": current.shape[-3], "times": times, "positive": not dynamics.binary}
+        threshold = self.threshold(rate, spikes, **sizes)
         self.tensors[f"{name}.threshold"] = threshold
         return spikes(threshold)
 
@@ -184,7 +192,7 @@ def _calibrate_sasa(calibration: _Calibration, name: str, spikes: Tensor) -> Ten
     _, q = calibration.layer(f"{name}.q", lambda part: project(spikes, part))
     qa = calibration.aggregate(f"{name}.q", q, everywhere)
     _, current = calibration.layer(f"{name}.k", lambda part: project(spikes, part))
-    calibration.neuron(f"{name}.k", CONV_RATE, current, config.window_tokens, inside=True)
+    calibration.neuron(f"{name}.k", CONV_RATE, current, config.window_tokens, dynamics=attention_neuron(config))
     # Means over windows rarely reach the threshold of single tokens: in some channels, let KA decide.
     some = torch.randint(AGGREGATE_SHARE, (config.dim,), generator=calibration.generator) == 0
     ka = calibration.aggregate(f"{name}.k", current, some)
@@ -199,11 +207,11 @@ def _calibrate_sasa(calibration: _Calibration, name: str, spikes: Tensor) -> Ten
 
 def _calibrate_core(calibration: _Calibration, name: str, spikes: Tensor, core: Core) -> Tensor:
     """A mechanism of `golden.attention` on LIF(U); returns the input of the projection."""
-    parts = {}
+    parts, config = {}, calibration.config
     for part in core.parts:
         _, current = calibration.layer(f"{name}.{part}", lambda layer: project(spikes, layer))
-        parts[part] = calibration.neuron(f"{name}.{part}", CONV_RATE, current, inside=True)
-    return attend(calibration.config, core, parts)[1]
+        parts[part] = calibration.neuron(f"{name}.{part}", CONV_RATE, current, dynamics=core.neuron(part, config))
+    return attend(config, core, parts)[1]
 
 
 def _calibrate_block(calibration: _Calibration, name: str, stream: Tensor) -> Tensor:

@@ -24,6 +24,8 @@ class Attention(StrEnum):
     SDSA = "sdsa"
     QK_TOKEN = "qk-token"
     QK_CHANNEL = "qk-channel"
+    A2OS2A = "a2os2a"
+    VSA = "vsa"
 
 
 class NeuronKind(StrEnum):
@@ -89,7 +91,7 @@ class ModelConfig:
     aggregate, head, mix_neuron, dwc, reset: see docs/arithmetic.md, "Choices".
     neuron: of the layers; those inside an attention are binary in any case, IF with `neuron` "if" and LIF otherwise.
     decay: share of the membrane that LIF and ternary neurons keep, 1 - 1 / tau: a multiple of 1/16 below 1.
-    levels: largest output of "relu-count" and "pmsm", in thresholds, at most 127.
+    levels: largest output of "relu-count" and "pmsm", in thresholds, at most 127; likewise of the keys of "a2os2a".
     threshold, attention_threshold: firing threshold of all neurons, and of the mask neuron (a multiple of 1/16).
     aggregate_threshold: threshold of the neurons on window means, as a share of that of all others (a multiple of
         1/16); for `aggregate` "current" only.

@@ -3,19 +3,24 @@
 import dataclasses
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from golden.config import Attention, ModelConfig
+from golden.config import Aggregate, Attention, ModelConfig
 from golden.data import ImageSet, fit_images
+from golden.energy.conventions import bill
+from golden.energy.costs import load_costs
+from golden.energy.workload import Kind, from_rates, is_real
 from golden.errors import SaformerError
-from golden.evaluate import evaluate, predict
+from golden.evaluate import count_images, evaluate, predict
 from golden.integer import IntegerModel
+from golden.model import SAFormer
 from golden.plan import Stage, TrainPlan
-from golden.train import run_training
+from golden.train import run_training, train_network
 
 TRIAL = ModelConfig(
     name="trial", dim=32, depth=2, image_size=16, pool_stages=(4,), aggregate_threshold=0.25, mix_threshold=0.5
@@ -29,6 +34,11 @@ STAGES = (
 )
 TRAINING_IMAGES, TEST_IMAGES, VALIDATION_IMAGES = 20_000, 2_000, 1_000
 SEEDS = (1, 2, 3)
+_COUNTED = 200
+"""Test images whose attention is counted with a pooled query."""
+_INSIDE = (".q", ".k", ".v", ".mix", ".attend")
+# Divides the test images, so that the mean over batches is that over images.
+_REAL_BATCH = 20
 # No count of windows reaches it: the mask never fires.
 _UNREACHABLE = 255.9375
 
@@ -37,12 +47,15 @@ _UNREACHABLE = 255.9375
 class Experiment:
     """A question, and the variants that answer it: by name, what they change in the configuration, or in the plan.
 
+    `axis` is the field of the configuration, a number, that the variants differ in, if there is one.
+
     Raises SaformerError: a variant is no valid configuration.
     """
 
     name: str
     question: str
     variants: Mapping[str, Mapping[str, object]]
+    axis: str | None = None
     base: ModelConfig = TRIAL
     stages: tuple[Stage, ...] = STAGES
 
@@ -66,6 +79,8 @@ class Experiment:
         settings = {"validation": VALIDATION_IMAGES, "warmup": 50} | self._changes(variant, TrainPlan)
         return TrainPlan(config=config, stages=stages, seed=seed, **settings)
 
+
+_OTHERS = ("SSA", "SDSA", "QK-token", "QK-channel", "A2OS2A", "VSA")
 
 EXPERIMENTS = {
     experiment.name: experiment
@@ -95,18 +110,20 @@ EXPERIMENTS = {
             question="Spiking attention mechanisms, trained alike.",
             variants={
                 "SASA": {},
-                **{name: {"attention": name.lower()} for name in ("SSA", "SDSA", "QK-token", "QK-channel")},
+                **{name: {"attention": name.lower()} for name in _OTHERS},
             },
         ),
         Experiment(
             name="aggregation",
             question="Accuracy, operations and memory against the number of windows n (figure 6).",
             variants={f"n = {n}": {"windows": n} for n in (1, 4, 16, 64)},
+            axis="windows",
         ),
         Experiment(
             name="timesteps",
             question="Accuracy and energy against the timesteps T (figure 5).",
             variants={f"T = {steps}": {"timesteps": steps} for steps in (1, 2, 4, 6)},
+            axis="timesteps",
         ),
         Experiment(
             name="weights",
@@ -134,9 +151,10 @@ def fit_set(images: ImageSet, config: ModelConfig) -> ImageSet:
 def run_plan(plan: TrainPlan, *, training: ImageSet, test: ImageSet, folder: Path) -> dict:
     """Train a network, or go on where `folder` has a checkpoint of it, and measure its integer model."""
     started = time.monotonic()
-    model, history = run_training(plan, data=fit_set(training, plan.config), folder=folder, progress=False)
+    train, measured = (train_network, measure_real) if is_real(plan.config) else (run_training, measure)
+    model, history = train(plan, data=fit_set(training, plan.config), folder=folder, progress=False)
     return {
-        **measure(model, fit_set(test, plan.config)),
+        **measured(model, fit_set(test, plan.config)),
         "seconds": round(time.monotonic() - started),
         "history": history,
     }
@@ -144,14 +162,61 @@ def run_plan(plan: TrainPlan, *, training: ImageSet, test: ImageSet, folder: Pat
 
 def measure(model: IntegerModel, test: ImageSet) -> dict:
     """What is compared: accuracy, with and without the mask, work and energy for each image."""
-    figures = evaluate(model, test.images, test.labels)
+    config, figures = model.config, evaluate(model, test.images, test.labels)
+    aggregates = config.attention is Attention.SASA
     return {
         "accuracy": figures["accuracy"],
-        "accuracy_without_mask": _without_mask(model, test) if model.config.attention is Attention.SASA else None,
+        "accuracy_without_mask": _without_mask(model, test) if aggregates else None,
         "mask_rate": figures["mask_rate"],
-        "accumulates": sum(layer["sops"] for layer in figures["layers"]) / figures["images"],
+        "accumulates": sum(layer["sops"] + layer["additions"] for layer in figures["layers"]) / figures["images"],
+        "attention": _attention_operations(model, test.images[:_COUNTED]),
+        "aggregate_bits": 2 * config.timesteps * config.windows * config.dim if aggregates else None,
         "eq19_mj": figures["energy_mj"]["eq19"],
     }
+
+
+def _attention_operations(model: IntegerModel, images: Tensor) -> float:
+    """Operations of the attentions for each image, with their projections; Q is pooled where it can be."""
+    pooled = model.config.attention is Attention.SASA and model.config.aggregate is Aggregate.CURRENT
+    counts = count_images(model, images, pooled_query=pooled)
+    inside = [layer for layer in counts.layers if layer.layer.name.endswith(_INSIDE)]
+    hits = sum(int(value.sum()) for value in counts.hits.values())
+    return (sum(int(layer.sops.sum()) + layer.additions for layer in inside) + hits) / len(images)
+
+
+def measure_real(network: SAFormer, test: ImageSet) -> dict:
+    """The same of a quantised training model whose attention is of real numbers, from the rates of its neurons."""
+    config, network = network.config, network.eval()
+    rates = {place: [] for place in _places(config).values()}
+
+    def record(place: str) -> Callable:
+        return lambda _module, _inputs, output: rates[place].append(float(output.ne(0).float().mean()))
+
+    hooks = [network.get_submodule(place).register_forward_hook(record(place)) for place in rates]
+    with torch.no_grad():
+        scores = torch.cat([network.scores(some.float()) for some in test.images.split(_REAL_BATCH)])
+    for hook in hooks:
+        hook.remove()
+    mean = {name: sum(rates[place]) / len(rates[place]) for name, place in _places(config).items()}
+    work = from_rates(config, lambda layer: mean.get(layer.input, 0.0))
+    return {
+        "accuracy": int((scores.argmax(dim=1) == test.labels).sum()) / len(test),
+        "accuracy_without_mask": None,
+        "mask_rate": {},
+        "accumulates": sum(layer.executed for layer in work.layers if layer.kind is Kind.AC),
+        "attention": sum(layer.executed for layer in work.layers if layer.name.endswith(_INSIDE)),
+        "aggregate_bits": None,
+        "eq19_mj": bill(work, load_costs())["eq19"],
+    }
+
+
+def _places(config: ModelConfig) -> Mapping[str, str]:
+    """The modules that put out what the layers read, by its name in a trace."""
+    places = {f"conv{stage}": f"sps.conv{stage}.neuron" for stage in range(1, 5)} | {"head": "head_neuron"}
+    for block in (f"blocks.{index}" for index in range(config.depth)):
+        places |= {f"{block}.{name}": f"{block}.{name}" for name in ("input", "mlp_input")}
+        places[f"{block}.fc1"] = f"{block}.fc1.neuron"
+    return places
 
 
 def _without_mask(model: IntegerModel, test: ImageSet) -> float:

@@ -226,7 +226,7 @@ def run_attention(model: IntegerModel, name: str, spikes: Tensor) -> dict[str, T
 
 
 def attend(config: ModelConfig, core: Core, parts: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """What the neurons of a mechanism fire and what it puts out, uint8, from the spikes of its projections."""
+    """What the neurons of a mechanism fire and what it puts out, uint8, from what its projections' neurons put out."""
     counts = core.counts({part: spikes.to(torch.int32) for part, spikes in parts.items()}, heads=config.heads)
     fired = attention_spikes(config, counts << UNIT_BITS, core.threshold)
     return fired, core.output(fired, parts, heads=config.heads)
@@ -238,7 +238,8 @@ def run_core(model: IntegerModel, name: str, spikes: Tensor, core: Core) -> dict
     parts = {}
     for part in core.parts:
         layer = model.layer(f"{name}.{part}")
-        parts[part] = attention_spikes(config, project(spikes, layer), per_channel(layer.threshold))
+        current, threshold = project(spikes, layer), per_channel(layer.threshold)
+        parts[part] = run_neuron(core.neuron(part, config), current, threshold, reset=config.reset)
     fired, mix = attend(config, core, parts)
     return {**parts, "fired": fired, "mix": mix}
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from golden.attention.registry import find_core
+from golden.attention.registry import find_mechanism
 from golden.config import Input, ModelConfig
 
 
@@ -97,10 +97,10 @@ def _block(config: ModelConfig, index: int) -> list[Layer]:
             **settings,
         )
 
-    if core := find_core(config):
-        work = core.operations(config)
+    if mechanism := find_mechanism(config):
+        work = mechanism.operations(config)
         attention = [
-            *(layer(part, "input", (part,), dim, dim) for part in core.parts),
+            *(layer(part, "input", (part,), dim, dim) for part in mechanism.parts),
             layer("attend", "q", ("mix",), dim, dim, kind=LayerKind.ATTEND, attends=work),
         ]
     else:

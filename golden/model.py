@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from golden.attention.core import UNIT_BITS, Core
-from golden.attention.registry import find_core
+from golden.attention.registry import find_mechanism
+from golden.attention.vsa import Vsa
 from golden.config import Aggregate, Head, Input, ModelConfig
+from golden.neurons.dynamics import Dynamics
 from golden.neurons.module import Neuron
 from golden.neurons.registry import attention_neuron, layer_neuron
 
@@ -23,16 +25,16 @@ class StreamWrite(nn.Module):
         return current.float() if stream is None else stream + current
 
 
-def spiking(config: ModelConfig, *, threshold: float | None = None) -> Neuron:
-    """The neuron of a layer, with the network's threshold or another."""
+def spiking(config: ModelConfig, *, dynamics: Dynamics | None = None, threshold: float | None = None) -> Neuron:
+    """A neuron, that of a layer and with the network's threshold if nothing else is asked for."""
+    dynamics = layer_neuron(config) if dynamics is None else dynamics
     threshold = config.threshold if threshold is None else threshold
-    return Neuron(dynamics=layer_neuron(config), threshold=threshold, reset=config.reset)
+    return Neuron(dynamics=dynamics, threshold=threshold, reset=config.reset)
 
 
 def binary(config: ModelConfig, *, threshold: float | None = None) -> Neuron:
     """A neuron inside an attention, likewise."""
-    threshold = config.threshold if threshold is None else threshold
-    return Neuron(dynamics=attention_neuron(config), threshold=threshold, reset=config.reset)
+    return spiking(config, dynamics=attention_neuron(config), threshold=threshold)
 
 
 class ConvBnLif(nn.Module):
@@ -118,7 +120,8 @@ class SpikeAttention(nn.Module):
         super().__init__()
         self.core, self.heads = core, config.heads
         for part in core.parts:
-            self.add_module(part, _projection(config))
+            neuron = spiking(config, dynamics=core.neuron(part, config), threshold=core.share(part) * config.threshold)
+            self.add_module(part, ConvBnLif(inputs=config.dim, outputs=config.dim, config=config, neuron=neuron))
         self.fire = binary(config, threshold=core.threshold)
 
     def projections(self) -> list[ConvBnLif]:
@@ -129,6 +132,24 @@ class SpikeAttention(nn.Module):
         parts = {part: getattr(self, part)(spikes) for part in self.core.parts}
         fired = self.fire(2**UNIT_BITS * self.core.counts(parts, heads=self.heads))
         return self.core.output(fired, parts, heads=self.heads)
+
+
+class RealAttention(nn.Module):
+    """The attention of real numbers with its projections: stream spikes to the projection's input, real numbers."""
+
+    def __init__(self, config: ModelConfig, mechanism: Vsa):
+        super().__init__()
+        self.mechanism, self.heads = mechanism, config.heads
+        for part in mechanism.parts:
+            self.add_module(part, _projection(config))
+
+    def projections(self) -> list[ConvBnLif]:
+        """Q, K and V."""
+        return [getattr(self, part) for part in self.mechanism.parts]
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        currents = [layer.current(spikes) / layer.unit for layer in self.projections()]
+        return self.mechanism.output(*currents, heads=self.heads)
 
 
 class Sasa(nn.Module):
@@ -171,14 +192,23 @@ class Sasa(nn.Module):
         return self.dwc.neuron(current) if self.config.mix_neuron else current
 
 
+def _attention(config: ModelConfig) -> SpikeAttention | RealAttention | Sasa:
+    match find_mechanism(config):
+        case Core() as core:
+            return SpikeAttention(config, core)
+        case Vsa() as mechanism:
+            return RealAttention(config, mechanism)
+        case None:
+            return Sasa(config)
+
+
 class Block(nn.Module):
     """Encoder block with membrane residuals: stream in, stream out (eq. 6-7)."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.input = spiking(config)
-        core = find_core(config)
-        self.attention = SpikeAttention(config, core) if core else Sasa(config)
+        self.attention = _attention(config)
         self.proj = ConvBnLif(inputs=config.dim, outputs=config.dim, config=config)
         self.mlp_input = spiking(config)
         self.fc1 = ConvBnLif(inputs=config.dim, outputs=config.hidden, config=config)

@@ -201,9 +201,9 @@ def _quantise_block(block: Block, config: ModelConfig, stream: Neuron) -> None:
     if isinstance(block.attention, Sasa):
         _quantise_sasa(block.attention, config)
     else:
-        for part in block.attention.core.parts:
-            setattr(block.attention, part, _layer(getattr(block.attention, part), config))
-        block.attention.fire = exact(block.attention.fire, block.attention.fire.threshold)
+        for part, layer in block.attention.named_children():
+            quantised = exact(layer, layer.threshold) if isinstance(layer, Neuron) else _layer(layer, config)
+            setattr(block.attention, part, quantised)
     block.input, block.mlp_input = copy.deepcopy(stream), copy.deepcopy(stream)
     block.fc1 = _layer(block.fc1, config)
 
@@ -250,7 +250,10 @@ def _modules(model: SAFormer) -> dict[str, nn.Module]:
 
 
 def export(model: SAFormer) -> IntegerModel:
-    """The integer model that computes what the quantised model `model` computes."""
+    """The integer model that computes what the quantised model `model` computes.
+
+    Raises SaformerError: its attention is of real numbers.
+    """
     values = {"stream.threshold": model.head_neuron.threshold.flatten()}
     for name, layer in _modules(model).items():
         values |= {f"{name}.{field}": value for field, value in _integer_tensors(layer).items()}

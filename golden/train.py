@@ -25,6 +25,7 @@ from golden.integer import IntegerModel
 from golden.model import SAFormer
 from golden.plan import Stage, TrainPlan
 from golden.quantise import export, quantise
+from golden.tensors import tensor_specs
 
 # What a checkpoint must share with a plan, besides its configuration and stages.
 _DECIDING = ("seed", "attention_gain")
@@ -64,9 +65,25 @@ def run_training(
     Writes checkpoint.pt, history.json and, at the end, NAME.safetensors to `folder`. `on_step` is called with the
     number of steps done in the stage after each of them. Returns the integer model and the history.
 
-    Raises SaformerError: images of another shape than the configuration's, fewer images than the plan needs, or a
-    checkpoint of another plan.
+    Raises SaformerError: an attention without an integer form, images of another shape than the configuration's, fewer
+    images than the plan needs, or a checkpoint of another plan.
     """
+    tensor_specs(plan.config)
+    network, history = train_network(plan, data=data, folder=folder, on_step=on_step, progress=progress)
+    model = export(network)
+    save_model(model, folder / f"{plan.config.name}.safetensors", training=training_record(plan, history))
+    return model, history
+
+
+def train_network(
+    plan: TrainPlan,
+    *,
+    data: ImageSet,
+    folder: Path,
+    on_step: Callable[[int], None] | None = None,
+    progress: bool = True,
+) -> tuple[SAFormer, list[dict]]:
+    """The same, but for the integer model: returns the quantised training model."""
     check_images(plan.config, data.images)
     training, validation = _split(plan, data)
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,9 +95,7 @@ def run_training(
             break
         run = _next_stage(run)
     run.model.load_state_dict(run.best["model"])
-    model = export(run.model)
-    save_model(model, folder / f"{plan.config.name}.safetensors", training=training_record(plan, run.history))
-    return model, run.history
+    return run.model, run.history
 
 
 def training_record(plan: TrainPlan, history: list[dict]) -> dict:

@@ -21,11 +21,23 @@ from golden.experiment import (
     versions,
 )
 from scripts.outputs import ensure_folder, write_json, write_text
-from scripts.plots import accuracies
+from scripts.plots import accuracies, along
 from scripts.resume import ResultsFile, run_points
 from scripts.tables import console, integer, percent, table
 
-COLUMNS = ("variant", "accuracy", "spread", "without the mask", "mask fires", "accumulates", "eq. 19, uJ")
+COLUMNS = (
+    "variant",
+    "accuracy",
+    "spread",
+    "without the mask",
+    "mask fires",
+    "accumulates",
+    "of the attention",
+    "QA and KA, bits",
+    "eq. 19, uJ",
+)
+_SHOWN = 5
+_MEANS = ("accuracy", "accumulates", "attention", "eq19_mj")
 
 
 def experiment(
@@ -58,9 +70,10 @@ def experiment(
         write_json(record, _run(chosen, data, work))
     figures = json.loads(record.read_text(encoding="utf-8"))
     rows = summary(figures)
-    write_text(out / f"{name}.svg", accuracies(rows))
+    write_text(out / f"{name}.svg", _plot(chosen, rows))
     write_text(out / f"{name}.md", page(figures, rows))
-    console().print(table(COLUMNS, [cells(row) for row in rows]))
+    # A terminal has room for the first columns; the page has all.
+    console().print(table(COLUMNS[:_SHOWN], [cells(row)[:_SHOWN] for row in rows]))
     console().print(f"wrote {record}, {name}.md and {name}.svg")
 
 
@@ -104,7 +117,8 @@ def summary(figures: dict) -> list[dict]:
     rows = []
     for variant in figures["variants"]:
         runs = [run for run in figures["runs"] if run["variant"] == variant]
-        row = {key: statistics.mean(run[key] for run in runs) for key in ("accuracy", "accumulates", "eq19_mj")}
+        row = {key: statistics.mean(run[key] for run in runs) for key in _MEANS}
+        row["aggregate_bits"] = runs[0]["aggregate_bits"]
         # Only SASA has a mask.
         masks = [rate for run in runs for rate in run["mask_rate"].values()]
         row["mask_rate"] = statistics.mean(masks) if masks else None
@@ -112,6 +126,13 @@ def summary(figures: dict) -> list[dict]:
         row["spread"] = statistics.stdev(run["accuracy"] for run in runs)
         rows.append({"variant": variant, "runs": len(runs)} | row)
     return rows
+
+
+def _plot(chosen: Experiment, rows: list[dict]) -> str:
+    if chosen.axis is None:
+        return accuracies(rows)
+    numbers = [getattr(chosen.config(row["variant"]), chosen.axis) for row in rows]
+    return along(chosen.axis, numbers, rows)
 
 
 def cells(row: dict) -> tuple[str, ...]:
@@ -123,6 +144,8 @@ def cells(row: dict) -> tuple[str, ...]:
         "" if row["mask_rate"] is None else f"{100 * row['accuracy_without_mask']:.2f} %",
         "" if row["mask_rate"] is None else percent(row["mask_rate"]),
         integer(row["accumulates"]),
+        integer(row["attention"]),
+        "" if row["aggregate_bits"] is None else integer(row["aggregate_bits"]),
         f"{1000 * row['eq19_mj']:.2f}",
     )
 

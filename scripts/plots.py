@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREY = "#2f6f9f", "#d98032", "#b9c0c7"
 INK = "#2b3138"
+_COLOURS = (BLUE, ORANGE, INK, GREY, "#7a9a4d", "#a05a8c", "#c9a227")
 STYLE = {
     "font.family": "sans-serif",
     "font.size": 9,
@@ -91,6 +92,28 @@ def accuracies(rows: Sequence[dict]) -> str:
     return _plot(draw, rows=2 * len(rows))
 
 
+def along(name: str, numbers: Sequence[int], rows: Sequence[dict]) -> str:
+    """Plot accuracy, energy and the attention's operations against a number that the variants differ in."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(9.2, 2.8), layout="constrained")
+        axes = figure.subplots(1, 3)
+        values = (
+            ("accuracy, %", [100 * row["accuracy"] for row in rows], [100 * row["spread"] for row in rows]),
+            ("energy by eq. 19, uJ", [1e3 * row["eq19_mj"] for row in rows], None),
+            ("operations of the attention, thousands", [row["attention"] / 1e3 for row in rows], None),
+        )
+        for each, (label, heights, spread) in zip(axes, values, strict=True):
+            each.errorbar(
+                numbers, heights, yerr=spread, color=BLUE, marker="o", markersize=4, ecolor=INK, elinewidth=0.8
+            )
+            each.set_xscale("log", base=2)
+            each.set_xticks(numbers, [str(number) for number in numbers])
+            each.set_xlabel(name)
+            each.set_title(label, fontsize=9)
+            each.margins(y=0.25)
+        return _svg(figure)
+
+
 def cycles(layers: Sequence[dict]) -> str:
     """Plot the cycles of every layer against the ideal ones, with the excess in per cent."""
     chosen = [layer for layer in layers if layer["cycles"]]
@@ -136,7 +159,7 @@ def powers(rows: Sequence[dict]) -> str:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5.2, 3.6), layout="constrained")
         axes = figure.subplots()
-        for row, colour in zip(rows, (BLUE, ORANGE, INK, GREY, "#7a9a4d"), strict=True):
+        for row, colour in zip(rows, _COLOURS, strict=True):
             label = f"{row['attention']}: N to the power of {row['exponent']:.2f}"
             axes.loglog(row["sizes"], row["operations"], "o-", color=colour, label=label, markersize=4)
         axes.set_xlabel("tokens N")

@@ -32,6 +32,8 @@ VARIANTS = {
     "sdsa, soft reset": {"attention": "sdsa", "reset": "soft"},
     "qk-token": {"attention": "qk-token", "heads": 4},
     "qk-channel, rate head": {"attention": "qk-channel", "head": "rate", "depth": 2},
+    "a2os2a": {"attention": "a2os2a", "heads": 2, "levels": 5},
+    "a2os2a, ternary": {"attention": "a2os2a", "neuron": "ternary", "timesteps": 3},
     "low aggregate threshold": {"aggregate_threshold": 0.3125, "windows": 1},
     "low mix threshold": {"mix_threshold": 0.5},
     "integrate and fire": {"neuron": "if", "reset": "soft"},

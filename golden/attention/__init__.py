@@ -1,1 +1,1 @@
-"""Spiking attention mechanisms other than SAFormer's own, a file each."""
+"""Attention mechanisms other than SAFormer's own, a file each."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from golden.attention.core import UNIT_BITS, Core, Work, per_head, per_step
+from golden.attention.core import UNIT_BITS, Core, Work, from_heads, per_head, per_step
 from golden.config import ModelConfig
 
 SCALE, THRESHOLD = 0.125, 0.5
@@ -18,8 +18,7 @@ class Ssa(Core):
 
     def counts(self, spikes: Mapping[str, Tensor], *, heads: int) -> Tensor:
         q, k, v = (per_head(spikes[part], heads) for part in self.parts)
-        sums = (q @ k.transpose(-1, -2)) @ v  # [T, B, heads, tokens, D / heads]
-        return sums.transpose(-1, -2).flatten(2, 3).unflatten(-1, spikes["q"].shape[-2:])
+        return from_heads((q @ k.transpose(-1, -2)) @ v, spikes["q"].shape[-2:])
 
     def output(self, fired: Tensor, spikes: Mapping[str, Tensor], *, heads: int) -> Tensor:
         return fired

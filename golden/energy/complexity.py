@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golden.attention.registry import find_core
+from golden.attention.registry import find_core, find_mechanism
 from golden.config import Attention, ModelConfig
 from golden.counts import mix_counts
 from golden.integer import attention_mask
@@ -20,8 +20,8 @@ WINDOWED_TOKENS = 256
 def operations(attention: Attention, *, tokens: int, windows: int, rate: float) -> int:
     """Operations between the projections of one block, on random spikes of this rate, at all timesteps.
 
-    Accumulates, additions of wider numbers, and for SASA the pairs of QA and KA that fire. `tokens` and `windows` are
-    square numbers.
+    Accumulates, additions of wider numbers, and for SASA the pairs of QA and KA that fire; for VSA all products, at any
+    rate. `tokens` and `windows` are square numbers.
     """
     side = 4 * round(tokens**0.5)
     config = ModelConfig(name="any", attention=attention, dim=64, depth=1, image_size=side, windows=windows)
@@ -31,6 +31,8 @@ def operations(attention: Attention, *, tokens: int, windows: int, rate: float) 
         drawn = torch.rand(config.timesteps, 1, config.dim, *shape, generator=generator)
         return (drawn < rate).to(torch.uint8)
 
+    if config.attention is Attention.VSA:
+        return config.timesteps * find_mechanism(config).operations(config)
     if core := find_core(config):
         work = core.work({part: spikes(config.grid, config.grid) for part in core.parts}, heads=config.heads)
         return int((work.accumulates + work.additions).sum())

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
-from golden.attention.registry import CORES
+from golden.attention.registry import CORES, find_mechanism
 from golden.config import CONFIGS, Attention, ModelConfig
 from golden.energy.costs import AC_PJ, MAC_PJ, MJ_PER_PJ
 from golden.energy.paper import PAPER_FIGURES, implied_rate
@@ -22,17 +22,18 @@ def table5(config: ModelConfig = CONFIGS["4-384"]) -> list[dict]:
     """Table 5: energy of one block's attention in uJ by eq. 19, all rates 1: linear maps, attention, convolution.
 
     The numbers of the paper's table are not in the text that is public; these follow from its equations. VSA is real
-    and runs once, softmax left out, with the products of SSA; everything else runs at every timestep. SASA's attention
+    and runs once, its exponentials counted but not billed; everything else runs at every timestep. SASA's attention
     is the masking of K.
     """
     spiking = AC_PJ * config.timesteps
-    rows = [_row("VSA", _block(config, Attention.SSA), MAC_PJ)]
+    real = dataclasses.replace(config, attention=Attention.VSA)
+    rows = [_row("VSA", _block(config, Attention.VSA), MAC_PJ, exponentials=find_mechanism(real).exponentials(real))]
     rows += [_row(str(name).upper(), _block(config, name), spiking) for name in CORES]
     sasa = _row("SASA", _block(config, Attention.SASA), spiking)
     return [*rows, sasa | {"attention_uj": _UJ_PER_PJ * spiking * config.tokens * config.dim}]
 
 
-def _row(mechanism: str, block: Mapping[str, Layer], price: float) -> dict:
+def _row(mechanism: str, block: Mapping[str, Layer], price: float, *, exponentials: int = 0) -> dict:
     """A row of table 5 from a block's layers and the price of their operations in pJ."""
 
     def energy(*names: str) -> float:
@@ -44,6 +45,7 @@ def _row(mechanism: str, block: Mapping[str, Layer], price: float) -> dict:
         "linear_uj": energy("q", "k", "v"),
         "attention_uj": energy("attend"),
         "convolution_uj": energy("mix"),
+        "exponentials": exponentials,
     }
 
 

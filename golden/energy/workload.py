@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from golden.attention.core import Core
 from golden.attention.registry import find_core
 from golden.config import Aggregate, Attention, Head, ModelConfig
 from golden.counts import PIXEL_BITS, Counts
@@ -35,7 +36,7 @@ class Movement:
     input_bits: of one input: 1 for a spike, 8 for a pixel, those of the neuron where it puts out more than a bit.
     output_bits: of all outputs together, likewise.
     accumulator_bits: signed, wide enough for the sum of all weights of an output.
-    inputs, outputs: read and written at one timestep, spikes and pixels only.
+    inputs, outputs: read and written at one timestep, spikes and pixels only; inputs of an attention in bits.
     neurons: membranes that are updated at one timestep.
     stream: values of the residual stream that are read, and written, at one timestep.
     additions: at one timestep, of numbers: sums over windows and tokens, and those of the stream.
@@ -104,9 +105,16 @@ class Workload:
         return all(layer.movement for layer in self.layers)
 
 
+def is_real(config: ModelConfig) -> bool:
+    """Whether a network's attention is one of real numbers: such a network has no integer widths."""
+    return config.attention is Attention.VSA
+
+
 def input_kind(config: ModelConfig, layer: Layer) -> Kind:
     """Whether a layer of this network adds a weight for each spike, or multiplies numbers."""
     if layer.kind is LayerKind.PIXEL_CONV:
+        return Kind.MAC
+    if is_real(config) and layer.name.endswith((".attend", ".proj")):
         return Kind.MAC
     numbers = layer.kind is LayerKind.CLASSIFIER and config.head is Head.RATE
     mixes = config.attention is Attention.SASA and config.dwc
@@ -135,8 +143,43 @@ def _sizes(config: ModelConfig) -> Mapping[str, int]:
     return maps | blocks | {"head": config.dim, "logits": config.classes}
 
 
+def _attention_movement(config: ModelConfig, core: Core) -> Movement:
+    tokens = config.tokens * config.dim
+    return Movement(
+        weights=0,
+        weight_bits=config.weight_bits,
+        input_bits=1,
+        accumulator_bits=core.largest(config).bit_length() + 1,
+        inputs=tokens * sum(core.neuron(part, config).bits for part in core.parts),
+        outputs=tokens,
+        output_bits=tokens,
+        neurons=core.neurons(config),
+        stream=0,
+        additions=0,
+    )
+
+
+def _input_values(config: ModelConfig, layer: Layer) -> tuple[int, int]:
+    """Bits of one input of a layer, and its largest value."""
+    if layer.kind is LayerKind.PIXEL_CONV:
+        return PIXEL_BITS, _PIXEL_LIMIT
+    neuron = layer_neuron(config)
+    return (neuron.bits, neuron.high) if reads_neuron(config, layer) else (1, 1)
+
+
+def _output_bits(config: ModelConfig, layer: Layer) -> int:
+    """Bits of one output of a layer that is no write to the stream."""
+    part, core = layer.name.rpartition(".")[2], find_core(config)
+    if core and part in core.parts:
+        return core.neuron(part, config).bits
+    return 1 if part in ("q", "k") else layer_neuron(config).bits
+
+
 def movement(config: ModelConfig, layer: Layer) -> Movement:
-    """What a layer of this network moves, and adds besides its operations."""
+    """What a layer of this network, whose attention is one of spikes, moves, and adds besides its operations."""
+    core = find_core(config)
+    if layer.kind is LayerKind.ATTEND:
+        return _attention_movement(config, core)
     sizes, tokens = _sizes(config), config.tokens * config.dim
     outputs = [name.rpartition(".")[2] if "stream" not in name else "stream" for name in layer.outputs]
     writes = outputs.count("stream")
@@ -144,27 +187,20 @@ def movement(config: ModelConfig, layer: Layer) -> Movement:
     # LIF(U) belongs to the layers that read it.
     first = not layer.name.endswith((".k", ".v"))
     reads = tokens if layer.input.endswith((".input", ".mlp_input")) and first else 0
-    core = find_core(config)
     sums = core is None and config.aggregate is Aggregate.CURRENT
     windows = tokens if sums and layer.name.endswith((".q", ".k")) else 0
-    pixels = layer.kind is LayerKind.PIXEL_CONV
     pool = layer.kind is LayerKind.POOL
-    attends = layer.kind is LayerKind.ATTEND
-    parts = len(core.parts) if attends else 1
-    largest = config.weight_limit * (_PIXEL_LIMIT if pixels else 1)
-    neuron = layer_neuron(config)
-    wide = reads_neuron(config, layer)
-    width = core.largest(config) if attends else layer.fan_in * largest * (neuron.high if wide else 1)
-    inside = layer.name.endswith((".q", ".k", ".v", ".attend"))
+    input_bits, largest = _input_values(config, layer)
+    width = layer.fan_in * config.weight_limit * largest
     return Movement(
         weights=layer.fan_in * layer.channels,
         weight_bits=config.weight_bits,
-        input_bits=PIXEL_BITS if pixels else neuron.bits if wide else 1,
+        input_bits=input_bits,
         accumulator_bits=STREAM_BITS if pool else width.bit_length() + 1,
-        inputs=0 if pool else parts * layer.inputs * layer.side**2,
+        inputs=0 if pool else layer.inputs * layer.side**2,
         outputs=spiking + reads,
-        output_bits=spiking * (1 if inside else neuron.bits) + reads * neuron.bits,
-        neurons=core.neurons(config) if attends else spiking + reads,
+        output_bits=spiking * _output_bits(config, layer) + reads * layer_neuron(config).bits,
+        neurons=spiking + reads,
         stream=writes * tokens + reads + pool * tokens,
         additions=writes * tokens + windows + pool * tokens,
     )
@@ -179,7 +215,7 @@ def _work(config: ModelConfig, layer: Layer, *, rate: float, **counted: float) -
         operations=operations,
         rate=rate,
         timesteps=timesteps,
-        movement=movement(config, layer),
+        movement=None if is_real(config) else movement(config, layer),
         **{"executed": operations * rate} | counted,
     )
 
@@ -205,14 +241,20 @@ def from_rate(config: ModelConfig, rate: float) -> Workload:
     """
     if not (math.isfinite(rate) and 0 <= rate <= 1):
         raise SaformerError(f"a firing rate must be from 0 to 1, not {rate}")
-    works = []
-    for layer in layers(config):
-        if layer.kind is LayerKind.PIXEL_CONV:
-            works.append(_work(config, layer, rate=1.0, fetches=layer.macs))
-            continue
-        # One event for an input that fires at any timestep.
-        events = layer.macs * (1 - (1 - rate) ** config.timesteps)
-        works.append(
-            _work(config, layer, rate=rate, fetches=events if layer.fan_in and layer.kind is not LayerKind.MIX else 0)
-        )
-    return Workload(layers=tuple(works), timesteps=config.timesteps)
+    return from_rates(config, lambda _layer: rate)
+
+
+def from_rates(config: ModelConfig, rate: Callable[[Layer], float]) -> Workload:
+    """The work of a network whose layers read spikes of these rates, independent of each other."""
+    return Workload(
+        layers=tuple(_at_rate(config, layer, rate(layer)) for layer in layers(config)), timesteps=config.timesteps
+    )
+
+
+def _at_rate(config: ModelConfig, layer: Layer, rate: float) -> LayerWork:
+    real = is_real(config) and layer.name.endswith((".attend", ".proj"))
+    if layer.kind is LayerKind.PIXEL_CONV or real:
+        return _work(config, layer, rate=1.0, fetches=layer.fan_in and layer.macs)
+    # One event for an input that fires at any timestep.
+    events = layer.macs * (1 - (1 - rate) ** config.timesteps)
+    return _work(config, layer, rate=rate, fetches=events if layer.fan_in and layer.kind is not LayerKind.MIX else 0)

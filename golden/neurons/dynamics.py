@@ -35,6 +35,11 @@ class Dynamics(ABC):
         return self.high.bit_length() if self.low == 0 else max(self.high, -self.low - 1).bit_length() + 1
 
     @property
+    def binary(self) -> bool:
+        """Whether it fires or not, at a threshold of either sign; all others need a positive one."""
+        return (self.low, self.high) == (0, 1)
+
+    @property
     def floors(self) -> bool:
         """Whether membranes may be rounded down to integers at every step without changing an output.
 

@@ -56,6 +56,17 @@ class Formula:
         fired = self.neuron([sum(q[i][channel] for i in self.tokens) for q in self.values["q"]], Fraction(1, 2))
         return [mask * k[token][channel] for mask, k in zip(fired, self.values["k"], strict=True)]
 
+    def a2os2a(self, token, channel):
+        # Counts of K are halves of a threshold.
+        currents = []
+        for q, k, v in zip(*(self.values[part] for part in "qkv"), strict=True):
+            total = Fraction(0)
+            for other in self.tokens:
+                score = sum(Fraction(k[other][d], 2) for d in self.head(channel) if q[token][d])
+                total += v[other][channel] * score
+            currents.append(total)
+        return self.neuron(currents, Fraction(1, 2))
+
     def output(self, token, channel):
         return getattr(self, str(self.config.attention).replace("-", "_"))(token, channel)
 
@@ -76,6 +87,11 @@ def executed(config, spikes):
                     score = sum(q[i][d] & k[j][d] for d in channels)
                     single[step] += score
                     wide[step] += sum(v[j][d] for d in channels) if score else 0
+            case Attention.A2OS2A:
+                for head, i, j in itertools.product(range(config.heads), tokens, tokens):
+                    channels = range(head * width, (head + 1) * width)
+                    met = [k[j][d] for d in channels if q[i][d] and k[j][d]]
+                    wide[step] += len(met) + (sum(v[j][d] != 0 for d in channels) if met else 0)
             case Attention.SDSA:
                 single[step] += sum(k[i][d] & v[i][d] for i in tokens for d in range(config.dim))
             case _:

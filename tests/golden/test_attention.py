@@ -2,12 +2,13 @@
 
 import dataclasses
 import itertools
+import math
 
 import pytest
 import torch
 
-from golden.attention.core import UNIT_BITS
-from golden.attention.registry import CORES, find_core
+from golden.attention.core import UNIT_BITS, per_head
+from golden.attention.registry import CORES, find_core, find_mechanism
 from golden.calibrate import init_model
 from golden.config import CONFIGS, ModelConfig
 from golden.counts import count
@@ -32,10 +33,19 @@ def config_of(attention, **shape):
 
 
 def random_spikes(config, *, images, seed, rate):
-    """Spikes of all parts, uint8 [T, B, D, H, W]."""
+    """Outputs of the neurons behind all parts, [T, B, D, H, W]."""
     generator = torch.Generator().manual_seed(seed)
     shape = (config.timesteps, images, config.dim, config.grid, config.grid)
-    return {part: (torch.rand(shape, generator=generator) < rate).to(torch.uint8) for part in ("q", "k", "v")}
+    core = find_core(config)
+    return {part: fired(core.neuron(part, config), shape, generator, rate) for part in core.parts}
+
+
+def fired(neuron, shape, generator, rate):
+    """Outputs of a neuron, zero but for a share of `rate`; its largest ones where that is 1."""
+    fires = torch.rand(shape, generator=generator) < rate
+    values = torch.randint(neuron.low, neuron.high + 1, shape, generator=generator)
+    values = torch.where(values == 0, neuron.high, values) if rate < 1 else torch.full(shape, neuron.high)
+    return (fires * values).to(torch.int8 if neuron.low < 0 else torch.uint8)
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
@@ -130,7 +140,10 @@ def test_no_pooled_query_without_windows(small, inputs):
     [
         ({"heads": 3}, "heads must divide dim, 16; 3 do not"),
         ({"heads": 0}, "heads must be a positive integer, not 0"),
-        ({"attention": "none"}, "attention must be one of sasa, ssa, sdsa, qk-token, qk-channel, not 'none'"),
+        (
+            {"attention": "none"},
+            "attention must be one of sasa, ssa, sdsa, qk-token, qk-channel, a2os2a, vsa, not 'none'",
+        ),
     ],
 )
 def test_impossible_mechanisms(small, change, message):
@@ -150,3 +163,57 @@ def test_parameters_of_the_published_network():
     convolution, value = 4 * (9 * 384 + 2 * 384), 4 * (384 * 384 + 2 * 384)
     assert sizes["qk-token"] == sizes["sasa"] - convolution
     assert sizes["ssa"] == sizes["qk-token"] + value
+
+
+def test_real_attention_by_hand():
+    config = ModelConfig(name="any", attention="vsa", timesteps=2, dim=16, heads=2, image_size=8, depth=1, windows=1)
+    shape = (3, config.timesteps, 2, config.dim, config.grid, config.grid)
+    q, k, v = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    found = find_mechanism(config).output(q, k, v, heads=2).flatten(-2)
+    q, k, v = (per_head(x, 2).tolist() for x in (q, k, v))
+    for step, image, head, token in itertools.product(range(2), range(2), range(2), range(config.tokens)):
+        query, keys, values = q[step][image][head][token], k[step][image][head], v[step][image][head]
+        weights = [math.exp(sum(a * b for a, b in zip(query, key, strict=True)) / math.sqrt(8)) for key in keys]
+        for channel in range(8):
+            total = sum(weight * value[channel] for weight, value in zip(weights, values, strict=True))
+            assert float(found[step, image, 8 * head + channel, token]) == pytest.approx(total / sum(weights))
+
+
+def test_real_attention_trains_and_has_no_integers(small, bundled):
+    torch.manual_seed(3)
+    model = SAFormer(dataclasses.replace(small, attention="vsa"))
+    images = bundled.images[:8, :, ::2, ::2].float()
+    with torch.no_grad():
+        for _ in range(60):  # until the batch norms know the images
+            model(images)
+    quantised = quantise(model)
+    for network in (model, quantised):
+        network.scores(images).square().sum().backward()
+        for layer in network.blocks[0].attention.projections():
+            weights = [weight for name, weight in layer.named_parameters() if name.endswith("weight")]
+            assert all(float(weight.grad.abs().sum()) > 0 for weight in weights)
+    for attempt in (lambda: export(quantised), lambda: init_model(model.config, seed=1)):
+        with pytest.raises(SaformerError, match="attention vsa is of real numbers, to compare the others with"):
+            attempt()
+
+
+PUBLISHED = {"8-512": (512, 8, 29.68), "10-512": (512, 10, 36.01)}
+
+
+@pytest.mark.parametrize(("dim", "depth", "millions"), PUBLISHED.values(), ids=PUBLISHED)
+def test_parameters_of_a2os2a(dim, depth, millions):
+    config = ModelConfig(
+        name="any", attention="a2os2a", dim=dim, depth=depth, classes=1000, image_size=224, pool_stages=(2, 3, 4)
+    )
+    # Biases of the output's projection and of the MLP, which the batch norms behind them make superfluous.
+    biases = depth * (dim + config.hidden + dim)
+    assert round((parameters(config) + biases) / 1e6, 2) == pytest.approx(millions, abs=0.011)
+
+
+def test_parameters_of_saformer():
+    assert round(parameters(CONFIGS["4-384"]) / 1e6, 1) == 8.7
+
+
+def parameters(config):
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in SAFormer(config).parameters())

@@ -104,6 +104,7 @@ def test_table_5_follows_from_the_equations():
     expected = {"VSA": (130, 14.5, 0), "SSA": (102, 11.3, 0), "SDSA": (102, 0.09, 0), "SASA": (68, 0.09, 0.8)}
     for name, energies in expected.items():
         assert rows[name] == pytest.approx(energies, rel=0.02)
+    assert [row["exponentials"] for row in table5()] == [8 * 64 * 64] + 6 * [0]
 
 
 def test_spikformers_energy_is_that_of_its_sums():
@@ -278,5 +279,7 @@ def test_operations_if_everything_fires():
         Attention.SDSA: steps * tokens * dim,
         Attention.QK_TOKEN: steps * tokens * dim,
         Attention.QK_CHANNEL: steps * tokens * dim,
+        Attention.A2OS2A: 2 * steps * tokens**2 * dim,
+        Attention.VSA: 2 * steps * tokens**2 * dim,
     }
     assert exponent([1, 10, 100], [5, 500, 50_000]) == pytest.approx(2)

@@ -1,5 +1,6 @@
 """The figures of `saformer golden`."""
 
+import dataclasses
 import json
 
 import pytest
@@ -26,6 +27,19 @@ def test_figures(small, bundled):
     whole = evaluate(model, images, labels, batch=7)
     assert result | {"images_per_second": 0} == whole | {"images_per_second": 0}
     assert result["energy_mj"]["paper"] == 0.49
+    by_name = {layer["name"]: layer for layer in result["layers"]}
+    # 27 inputs of an output, 16x16 of two channels; and 16x16 neurons of those at four timesteps.
+    assert (by_name["conv1"]["multiplications"], by_name["conv1"]["comparisons"]) == (7 * 27 * 512, 7 * 4 * 512)
+    assert by_name["conv2"]["multiplications"] == by_name["blocks.0.proj"]["comparisons"] == 0
+
+
+def test_products_of_numbers_are_counted_apart(small, bundled):
+    images = fit_images(bundled.images[:2], channels=3, size=16)
+    for changes in ({"mix_neuron": False}, {"neuron": "relu-count"}):
+        model = init_model(dataclasses.replace(small, **changes), seed=1)
+        layers = {layer["name"]: layer for layer in evaluate(model, images, torch.zeros(2))["layers"]}
+        assert layers["blocks.0.proj"]["multiplications"] == layers["blocks.0.proj"]["sops"] > 0
+        assert (layers["conv2"]["multiplications"] > 0) == ("neuron" in changes)
 
 
 def test_bundled_model_classifies(bundled):

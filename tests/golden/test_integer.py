@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from golden.attention.registry import find_core
 from golden.calibrate import init_model
 from golden.config import Attention, Input, Reset
 from golden.errors import SaformerError
@@ -191,10 +192,13 @@ def test_shapes_and_types(variant, inputs):
     assert trace.values["blocks.0.fc1"].shape == (t, 3, 4 * d, side, side)
     assert trace.logits.shape == (t, 3, variant.classes)
     assert ("frames" in trace.values) == (variant.input is Input.EVENTS)
-    neuron, types = layer_neuron(variant), {value.dtype for value in trace.values.values()}
-    assert types == {torch.uint8, torch.int32} | ({torch.int8} if neuron.low else set())
+    neurons, core = [layer_neuron(variant)], find_core(variant)
+    neurons += [core.neuron(part, variant) for part in core.parts] if core else []
+    low, high = min(neuron.low for neuron in neurons), max(neuron.high for neuron in neurons)
+    types = {value.dtype for value in trace.values.values()}
+    assert types == {torch.uint8, torch.int32} | ({torch.int8} if low else set())
     spikes = [value for value in trace.values.values() if value.dtype != torch.int32]
-    assert all(neuron.low <= int(value.min()) <= int(value.max()) <= neuron.high for value in spikes)
+    assert all(low <= int(value.min()) <= int(value.max()) <= high for value in spikes)
     assert all(value.shape == (t, 3) for value in trace.saturations.values())
 
 

@@ -13,8 +13,12 @@ from golden.config import ModelConfig
 from golden.data import load_bundled
 from golden.errors import SaformerError
 from golden.evaluate import evaluate
-from golden.experiment import EXPERIMENTS, Experiment, find_experiment, fit_set, measure
+from golden.experiment import EXPERIMENTS, Experiment, find_experiment, fit_set, measure, measure_real
+from golden.layers import layers
+from golden.model import SAFormer
+from golden.neurons.module import Neuron
 from golden.plan import Stage
+from golden.quantise import quantise
 from scripts.cli import main
 from scripts.experiment import page, summary
 
@@ -26,6 +30,7 @@ SMALL = Experiment(
         "high": {},
         "low, one step": {"aggregate_threshold": 0.25, "timesteps": 1},
         "no mask": {"attention": "sdsa"},
+        "real": {"attention": "vsa"},
     },
     base=ModelConfig(name="small", image_size=8, dim=8, depth=1, timesteps=2, pool_stages=(4,)),
     stages=(
@@ -65,7 +70,9 @@ def test_variants_are_trained_and_measured(folder, capsys):
     assert all(0 <= run["accuracy"] <= 1 and run["eq19_mj"] > 0 for run in record["runs"])
     assert all([entry["stage"] for entry in run["history"]] == ["all-steps", "quantised"] for run in record["runs"])
     assert "low, one step" in capsys.readouterr().out
-    assert [run["accuracy_without_mask"] is None for run in record["runs"]] == 2 * [False, False, True]
+    assert [run["accuracy_without_mask"] is None for run in record["runs"]] == 2 * [False, False, True, True]
+    bits = [run["aggregate_bits"] for run in record["runs"][:4]]
+    assert bits == [2 * 2 * 4 * 8, 2 * 1 * 4 * 8, None, None]
     assert (folder / "docs" / "small.svg").read_text().startswith("<svg")
     written = (folder / "docs" / "small.md").read_text()
     assert "mean and sample standard deviation over 2 seeds" in written
@@ -104,6 +111,31 @@ def test_measured_without_the_mask():
     without = evaluate(silent, test.images, test.labels)
     assert without["mask_rate"]["blocks.0"] == 0
     assert found["accuracy_without_mask"] == without["accuracy"]
+
+
+def test_real_attention_is_measured_by_the_rates_of_its_neurons():
+    config = ModelConfig(name="small", image_size=8, dim=8, depth=1, pool_stages=(4,), attention="vsa", timesteps=2)
+    network, test = quantise(SAFormer(config)), fit_set(load_bundled(), config)
+    for module in network.modules():
+        if isinstance(module, Neuron):
+            module.threshold.fill_(-1e9)
+    found = measure_real(network, test)
+    # Everything fires: the dense operations of all layers, of which conv1, attention and projection multiply.
+    shapes = {layer.name: layer.macs for layer in layers(config)}
+    products = shapes["conv1"] + 2 * (shapes["blocks.0.attend"] + shapes["blocks.0.proj"])
+    sums = 2 * sum(shapes.values()) - 2 * shapes["conv1"] - 2 * (shapes["blocks.0.attend"] + shapes["blocks.0.proj"])
+    assert found["accumulates"] == sums
+    assert found["eq19_mj"] == pytest.approx(1e-9 * (4.6 * products + 0.9 * sums))
+    assert 0 <= found["accuracy"] <= 1
+
+
+def test_plot_along_a_number(folder, monkeypatch):
+    steps = dataclasses.replace(
+        SMALL, variants={f"T = {steps}": {"timesteps": steps} for steps in (1, 2)}, axis="timesteps"
+    )
+    monkeypatch.setattr(golden.experiment, "EXPERIMENTS", {"small": steps})
+    assert main(COMMAND) == 0
+    assert (folder / "docs" / "small.svg").read_text().startswith("<svg")
 
 
 def test_questions_are_listed(capsys):

@@ -1,0 +1,57 @@
+"""Accurate addition-only spiking self-attention (A2OS2A): binary queries, counted keys, ternary values."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from golden.attention.core import UNIT_BITS, Core, Work, from_heads, per_head, per_step
+from golden.config import ModelConfig
+from golden.neurons.dynamics import Dynamics
+from golden.neurons.kinds import Levels, Ternary
+from golden.neurons.registry import attention_neuron
+
+THRESHOLD = 0.5
+# ReLU(K) is counted in halves of the network's threshold, so that the channels of a score have one unit.
+KEY_SHARE = 0.5
+
+
+class A2os2a(Core):
+    """LIF_0.5((Q K^T) V) in every head: no softmax and no scale, and no product, for Q and V have only signs."""
+
+    parts = ("q", "k", "v")
+    threshold = int(THRESHOLD / KEY_SHARE * 2**UNIT_BITS)
+
+    def neuron(self, part: str, config: ModelConfig) -> Dynamics:
+        binary = attention_neuron(config)
+        if part == "k":
+            return Levels(keep=Fraction(0), gain=Fraction(1), high=config.levels)
+        return Ternary(keep=binary.keep, gain=binary.gain, low=-1) if part == "v" else binary
+
+    def share(self, part: str) -> float:
+        return KEY_SHARE if part == "k" else 1.0
+
+    def counts(self, spikes: Mapping[str, Tensor], *, heads: int) -> Tensor:
+        q, k, v = (per_head(spikes[part], heads) for part in self.parts)
+        return from_heads((q @ k.transpose(-1, -2)) @ v, spikes["q"].shape[-2:])
+
+    def output(self, fired: Tensor, spikes: Mapping[str, Tensor], *, heads: int) -> Tensor:
+        return fired
+
+    def neurons(self, config: ModelConfig) -> int:
+        return config.tokens * config.dim
+
+    def operations(self, config: ModelConfig) -> int:
+        return 2 * config.tokens**2 * config.dim
+
+    def largest(self, config: ModelConfig) -> int:
+        return config.levels * config.tokens * config.dim // config.heads
+
+    def work(self, spikes: Mapping[str, Tensor], *, heads: int) -> Work:
+        q, k, v = (per_head(spikes[part].long(), heads) for part in self.parts)
+        # A spike of Q adds the count of K that it meets; a score is added where V fires, with V's sign.
+        keys = q @ k.ne(0).long().transpose(-1, -2)
+        scores = (q @ k.transpose(-1, -2)).ne(0).long()
+        values = scores.sum(dim=-2) * v.abs().sum(dim=-1)
+        return Work(accumulates=torch.zeros_like(per_step(q)), additions=per_step(keys) + per_step(values))
