@@ -32,7 +32,7 @@ STAGES = (
     Stage(name="all-steps", epochs=1, timesteps=4, rate=1e-3),
     Stage(name="quantised", epochs=1, timesteps=4, rate=3e-4, quantised=True),
 )
-TRAINING_IMAGES, TEST_IMAGES, VALIDATION_IMAGES = 20_000, 2_000, 1_000
+TRAINING_IMAGES, TEST_IMAGES, VALIDATION_IMAGES = 10_000, 2_000, 1_000
 SEEDS = (1, 2, 3)
 _COUNTED = 200
 """Test images whose attention is counted with a pooled query."""
