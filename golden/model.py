@@ -160,6 +160,9 @@ class Sasa(nn.Module):
         self.config = config
         self.q, self.k = _projection(config), _projection(config)
         self.ka, self.mask = binary(config), binary(config, threshold=config.mask_threshold)
+        self._aggregates = self._of_spikes if config.aggregate is Aggregate.SPIKE else self._of_currents
+        mixed = self._fire_on_both if config.mix_neuron else self._add_convolution
+        self._mix = mixed if config.dwc else self._take_masked
         if config.dwc:
             shape = {"inputs": config.dim, "outputs": config.dim, "kernel": 3, "groups": config.dim}
             neuron = spiking(config, threshold=config.mix_threshold * config.threshold)
@@ -174,9 +177,10 @@ class Sasa(nn.Module):
         sums = F.avg_pool2d(x.flatten(0, 1), self.config.window_kernel, divisor_override=1)
         return sums.unflatten(0, x.shape[:2])
 
-    def _aggregates(self, q: Tensor, k: Tensor, k_spikes: Tensor) -> tuple[Tensor, Tensor]:
-        if self.config.aggregate is Aggregate.SPIKE:
-            return self.windows(self.q.neuron(q)), self.windows(k_spikes)
+    def _of_spikes(self, q: Tensor, _k: Tensor, k_spikes: Tensor) -> tuple[Tensor, Tensor]:
+        return self.windows(self.q.neuron(q)), self.windows(k_spikes)
+
+    def _of_currents(self, q: Tensor, k: Tensor, _k_spikes: Tensor) -> tuple[Tensor, Tensor]:
         times = self.config.window_tokens * self.config.aggregate_threshold
         return self.q.neuron(self.windows(q), times=times), self.ka(self.windows(k), times=times)
 
@@ -185,11 +189,16 @@ class Sasa(nn.Module):
         k_spikes = self.k.neuron(k)
         qa, ka = self._aggregates(self.q.current(spikes), k, k_spikes)
         mask = self.mask(2**UNIT_BITS * (qa * ka).sum(dim=(-2, -1), keepdim=True))
-        masked = mask * k_spikes
-        if not self.config.dwc:
-            return masked
-        current = self.dwc.current(k_spikes) + self.dwc.unit * masked
-        return self.dwc.neuron(current) if self.config.mix_neuron else current
+        return self._mix(k_spikes, mask * k_spikes)
+
+    def _take_masked(self, _k_spikes: Tensor, masked: Tensor) -> Tensor:
+        return masked
+
+    def _add_convolution(self, k_spikes: Tensor, masked: Tensor) -> Tensor:
+        return self.dwc.current(k_spikes) + self.dwc.unit * masked
+
+    def _fire_on_both(self, k_spikes: Tensor, masked: Tensor) -> Tensor:
+        return self.dwc.neuron(self._add_convolution(k_spikes, masked))
 
 
 def _attention(config: ModelConfig) -> SpikeAttention | RealAttention | Sasa:
@@ -235,18 +244,21 @@ class SAFormer(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.head_neuron = spiking(config)
         self.head = Classifier(inputs=config.dim, classes=config.classes)
+        # What conv1 reads, [1, B, C, H, W] or [timesteps, B, C, H, W], and what the classifier does, [T, B, D, 1, 1].
+        self._steps = self._repeated if config.input is Input.PIXELS else self._merged
+        self._features = self._rates if config.head is Head.RATE else self._neuron_on_mean
 
-    def _features(self, stream: Tensor) -> Tensor:
-        """The classifier's input, [T, B, D, 1, 1]."""
-        if self.config.head is Head.RATE:
-            return self.head_neuron(stream).sum(dim=(-2, -1), keepdim=True)
+    def _rates(self, stream: Tensor) -> Tensor:
+        return self.head_neuron(stream).sum(dim=(-2, -1), keepdim=True)
+
+    def _neuron_on_mean(self, stream: Tensor) -> Tensor:
         return self.head_neuron(stream.sum(dim=(-2, -1), keepdim=True), times=self.config.tokens)
 
-    def _steps(self, images: Tensor, timesteps: int) -> Tensor:
-        """What conv1 reads, [1, B, C, H, W] for pixels and [timesteps, B, C, H, W] for frames."""
-        if self.config.input is Input.PIXELS:
-            return images.unsqueeze(0)
-        return torch.stack([frames.amax(dim=1) for frames in images.tensor_split(timesteps, dim=1)])
+    def _repeated(self, images: Tensor, _timesteps: int) -> Tensor:
+        return images.unsqueeze(0)
+
+    def _merged(self, frames: Tensor, timesteps: int) -> Tensor:
+        return torch.stack([some.amax(dim=1) for some in frames.tensor_split(timesteps, dim=1)])
 
     def forward(self, images: Tensor, timesteps: int | None = None) -> Tensor:
         timesteps = timesteps or self.config.timesteps

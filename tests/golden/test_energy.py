@@ -1,6 +1,7 @@
 """Energy by every convention: against sums written out, and against what the paper prints."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
@@ -229,6 +230,17 @@ def test_table_of_rates(tmp_path):
     assert energy == {name: pytest.approx((4.6e6 + 0.9 * 2.5e6) * 1e-9) for name in ("eq19", "eq19_dense_estimate")}
     assert work.rate == pytest.approx(2.5 / 6)
     assert [name for name, *_ in described(energy)] == list(energy)
+
+
+def test_published_firing_rates():
+    # Spikingformer-8-512 on ImageNet: dense operations and rates as in the log that its authors published
+    # (github.com/zhouchenlin2096/Spikingformer, energy_consumption_calculation/test_spikingformer-8-512_eg.log). The
+    # two products of an attention from its shapes, T * heads * N * (D / heads)**2, at the rates of their script.
+    work = read_rates(Path(__file__).with_name("spikingformer-8-512.csv"))
+    assert bill(work, COSTS)["eq19"] == pytest.approx(7.463502601886196, rel=1e-8)
+    executed = {kind: sum(layer.executed for layer in work.layers if layer.kind is kind) for kind in Kind}
+    assert executed[Kind.MAC] == 347_329_512
+    assert executed[Kind.AC] == pytest.approx(6_517_540_940.76, rel=1e-8)
 
 
 @pytest.mark.parametrize(
