@@ -15,7 +15,7 @@ from scripts.tables import console, integer, table
 def complexity(
     rate: Annotated[float, typer.Option(metavar="R", min=0.01, max=1, help="Rate of all spikes.")] = 0.15,
     json: JsonFile = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw operations against tokens, as SVG.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw them, as SVG.")] = None,
 ) -> None:
     """Count the operations of every attention between its projections, for more and more tokens, at one firing rate.
 
@@ -26,7 +26,7 @@ def complexity(
     if json is not None:
         write_json(json, {"rate": rate, "rows": rows})
     if plot is not None:
-        write_text(plot, powers([row for row in rows if row["axis"] == "N"]))
+        write_text(plot, powers(rows))
     for axis, words in (("N", "tokens N"), ("n", f"windows n, {WINDOWED_TOKENS} tokens")):
         chosen = [row for row in rows if row["axis"] == axis]
         columns = (words, *map(str, chosen[0]["sizes"]), "exponent")

@@ -155,16 +155,16 @@ def growth(by_rate: Sequence[dict], by_size: Sequence[dict]) -> str:
 
 
 def powers(rows: Sequence[dict]) -> str:
-    """Plot operations against tokens for every mechanism, both axes logarithmic, with the exponents."""
+    """Plot operations against tokens and against windows, all axes logarithmic, with the exponents."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(5.2, 3.6), layout="constrained")
-        axes = figure.subplots()
-        for row, colour in zip(rows, _COLOURS, strict=True):
-            label = f"{row['attention']}: N to the power of {row['exponent']:.2f}"
-            axes.loglog(row["sizes"], row["operations"], "o-", color=colour, label=label, markersize=4)
-        axes.set_xlabel("tokens N")
-        axes.set_ylabel("operations an image")
-        axes.legend(frameon=False, fontsize=8)
+        figure = Figure(figsize=(9.2, 3.6), layout="constrained")
+        for axes, axis, words in zip(figure.subplots(1, 2), ("N", "n"), ("tokens N", "windows n"), strict=True):
+            for row, colour in zip([row for row in rows if row["axis"] == axis], _COLOURS, strict=False):
+                label = f"{row['attention']}: {axis} to the power of {row['exponent']:.2f}"
+                axes.loglog(row["sizes"], row["operations"], "o-", color=colour, label=label, markersize=4)
+            axes.set_xlabel(words)
+            axes.set_ylabel("operations an image")
+            axes.legend(frameon=False, fontsize=8)
         return _svg(figure)
 
 
