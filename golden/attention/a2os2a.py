@@ -6,7 +6,8 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from golden.attention.core import UNIT_BITS, Core, Work, from_heads, per_head, per_step
+from golden.attention.core import UNIT_BITS, Work, per_head, per_step
+from golden.attention.scores import Scores
 from golden.config import ModelConfig
 from golden.neurons.dynamics import Dynamics
 from golden.neurons.kinds import Levels, Ternary
@@ -17,10 +18,9 @@ THRESHOLD = 0.5
 KEY_SHARE = 0.5
 
 
-class A2os2a(Core):
+class A2os2a(Scores):
     """LIF_0.5((Q K^T) V) in every head: no softmax and no scale, and no product, for Q and V have only signs."""
 
-    parts = ("q", "k", "v")
     threshold = int(THRESHOLD / KEY_SHARE * 2**UNIT_BITS)
 
     def neuron(self, part: str, config: ModelConfig) -> Dynamics:
@@ -31,19 +31,6 @@ class A2os2a(Core):
 
     def share(self, part: str) -> float:
         return KEY_SHARE if part == "k" else 1.0
-
-    def counts(self, spikes: Mapping[str, Tensor], *, heads: int) -> Tensor:
-        q, k, v = (per_head(spikes[part], heads) for part in self.parts)
-        return from_heads((q @ k.transpose(-1, -2)) @ v, spikes["q"].shape[-2:])
-
-    def output(self, fired: Tensor, spikes: Mapping[str, Tensor], *, heads: int) -> Tensor:
-        return fired
-
-    def neurons(self, config: ModelConfig) -> int:
-        return config.tokens * config.dim
-
-    def operations(self, config: ModelConfig) -> int:
-        return 2 * config.tokens**2 * config.dim
 
     def largest(self, config: ModelConfig) -> int:
         return config.levels * config.tokens * config.dim // config.heads
