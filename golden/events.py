@@ -1,8 +1,4 @@
-"""Event-camera recordings as binary frames: N-MNIST in its official layout, and random frames.
-
-The format is 40 bits an event, so reading it is a few lines here; `tonic`, which reads it too, would bring two dozen
-packages (audio, a compiler, a machine-learning library) that nothing else needs.
-"""
+"""Event-camera recordings as binary frames: N-MNIST in its official layout, and random frames."""
 
 import os
 from pathlib import Path
@@ -24,7 +20,7 @@ RANDOM_RATE = 10
 
 _CLASSES = 10
 _EVENT_BYTES = 5
-_OVERFLOW_ROW, _OVERFLOW_TIME = 240, 1 << 13
+_EVENT = np.dtype([(name, np.int64) for name in ("x", "y", "t", "p")])
 _SPLITS = {"train": "Train", "test": "Test"}
 _WHERE = (
     "download Train.zip and Test.zip of N-MNIST from https://www.garrickorchard.com/datasets/n-mnist, unpack them into "
@@ -35,35 +31,31 @@ _WHERE = (
 def read_events(path: Path) -> np.ndarray:
     """The events of one recording in the order of the file: int64 [K, 4] of x, y, polarity and microseconds.
 
-    An event is 5 bytes, most significant bit first: x 8, y 8, polarity 1, time 23. An event in row 240 is none: from
-    there on 2**13 us are added to every time.
-
-    Raises SaformerError: no such file, not a multiple of 5 bytes, no events, or events outside the sensor.
+    Raises SaformerError: no such file, a file that was cut off, or events outside the sensor.
     """
+    # Here, because it loads two dozen packages, and only recordings need it.
+    from tonic.io import read_mnist_file
+
     try:
-        raw = np.fromfile(path, dtype=np.uint8)
+        if (size := path.stat().st_size) % _EVENT_BYTES:
+            raise SaformerError(f"{path} is not an N-MNIST recording ({size} bytes, events have 5): {_WHERE}")
+        events = read_mnist_file(str(path), dtype=_EVENT)
     except OSError as error:
         raise SaformerError(f"cannot read {path} ({error.strerror}): {_WHERE}") from None
-    if not len(raw) or len(raw) % _EVENT_BYTES:
-        raise SaformerError(f"{path} is not an N-MNIST recording ({len(raw)} bytes, events have 5): {_WHERE}")
-    x, y, high, middle, low = raw.reshape(-1, _EVENT_BYTES).astype(np.int64).T
-    overflow = y == _OVERFLOW_ROW
-    time = ((high & 127) << 16 | middle << 8 | low) + _OVERFLOW_TIME * np.cumsum(overflow)
-    events = np.stack([x, y, high >> 7, time], axis=1)[~overflow]
-    if not len(events) or events[:, :2].max() >= SENSOR_SIZE:
+    rows = np.stack([events[name] for name in ("x", "y", "p", "t")], axis=1)
+    if rows[:, :2].max(initial=0) >= SENSOR_SIZE:
         raise SaformerError(f"{path} is not an N-MNIST recording (events must lie in 34 x 34 pixels): {_WHERE}")
-    return events
+    return rows
 
 
 def frames_of(events: np.ndarray, *, timesteps: int) -> Tensor:
     """Frames uint8 [timesteps, 2, 34, 34] of a recording.
 
-    The time from the first event to the last is cut into slices of equal duration; a pixel is 1 if it had at least one
-    event of the channel's polarity (0, 1) in the slice.
+    The time from 0 to the last event is cut into slices of equal duration, whenever the first event comes; a pixel is 1
+    if it had at least one event of the channel's polarity (0, 1) in the slice. Without events all frames are empty.
     """
     x, y, polarity, time = events.T
-    start, stop = time.min(), time.max() + 1
-    step = (time - start) * timesteps // (stop - start)
+    step = time * timesteps // (time.max(initial=0) + 1)
     frames = torch.zeros(timesteps, 2, SENSOR_SIZE, SENSOR_SIZE, dtype=torch.uint8)
     frames[step, polarity, y, x] = 1
     return frames

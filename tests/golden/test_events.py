@@ -71,7 +71,9 @@ def test_time_overflows(tmp_path):
 
 def test_damaged_recordings(tmp_path):
     path = tmp_path / "one.bin"
-    for content in (b"", b"1234", packed([(34, 0, 0, 1)]), packed([(0, 34, 0, 1)]), packed([(0, 240, 0, 1)])):
+    whole = packed([(1, 1, 0, 1), (2, 2, 1, 2)])
+    cut_off = [whole[:length] for length in range(1, len(whole)) if length != 5]
+    for content in (*cut_off, packed([(34, 0, 0, 1)]), packed([(0, 34, 0, 1)]), packed([(1, 1, 0, 1), (0, 255, 0, 2)])):
         path.write_bytes(content)
         with pytest.raises(SaformerError, match=r"is not an N-MNIST recording .*: download Train.zip and Test.zip"):
             read_events(path)
@@ -84,11 +86,33 @@ def test_frames_by_hand(timesteps):
     events = recording(1)
     expected = np.zeros((timesteps, 2, 34, 34), int)
     for x, y, polarity, time in events:
-        expected[(time - 700) * timesteps // (300_000 - 700 + 1), polarity, y, x] = 1
+        expected[time * timesteps // (300_000 + 1), polarity, y, x] = 1
     frames = frames_of(np.array(events), timesteps=timesteps)
     assert frames.dtype == torch.uint8
     assert np.array_equal(frames.numpy(), expected)
     assert frames[0, 1, 0, 33] == frames[-1, 0, 33, 0] == 1
+
+
+def test_odd_recordings(tmp_path):
+    path = tmp_path / "one.bin"
+
+    def frames(events):
+        path.write_bytes(packed(events))
+        return frames_of(read_events(path), timesteps=4)
+
+    # None, or an overflow of the time alone: empty frames.
+    for events in ([], [(0, 240, 0, 1)]):
+        assert frames(events).shape == (4, 2, 34, 34)
+        assert not frames(events).any()
+    # One stays, and ends the recording.
+    alone = frames([(5, 6, 1, 900)])
+    assert (alone.sum(), alone[3, 1, 6, 5]) == (1, 1)
+    assert frames([(5, 6, 1, 0)])[0, 1, 6, 5] == 1
+    # A late first event: the slices before it are empty.
+    late = frames([(0, 0, 0, 700), (33, 33, 1, 999)])
+    assert [int(frame.sum()) for frame in late] == [0, 0, 1, 1]
+    # Shorter than there are slices.
+    assert [int(frame.sum()) for frame in frames([(0, 0, 0, 0), (1, 0, 0, 1)])] == [1, 0, 1, 0]
 
 
 def test_place_frames():
