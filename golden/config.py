@@ -273,6 +273,17 @@ CONFIGS = {
         ModelConfig(name="tiny"),
         ModelConfig(name="4-384", dim=384, depth=4),
         ModelConfig(name="2-512", dim=512),
+        ModelConfig(
+            name="events",
+            dim=32,
+            timesteps=10,
+            input=Input.EVENTS,
+            in_channels=2,
+            image_size=36,
+            windows=9,
+            aggregate_threshold=0.25,
+            mix_threshold=0.5,
+        ),
         ModelConfig(name="2-256", dim=256, timesteps=16, input=Input.EVENTS, in_channels=2, image_size=64, classes=11),
     )
 }

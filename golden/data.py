@@ -168,15 +168,15 @@ def fit_images(images: Tensor, *, channels: int, size: int) -> Tensor:
     return images.contiguous()
 
 
-def augment(images: Tensor, *, generator: torch.Generator) -> Tensor:
-    """Random crops of the images padded by 1/8 of their height, randomly mirrored; uint8 [B, ..., H, W] in and out."""
+def augment(images: Tensor, *, generator: torch.Generator, mirror: bool = True) -> Tensor:
+    """Random crops of images padded by 1/8 of their height, half of them mirrored; uint8 [B, ..., H, W] in and out."""
     count, height, width = len(images), *images.shape[-2:]
     planes, padding = images.reshape(count, -1, height, width), height // 8
     padded = F.pad(planes, (padding,) * 4)
     top, left = (torch.randint(2 * padding + 1, (count, 1), generator=generator) for _ in range(2))
-    mirror = torch.randint(2, (count, 1), generator=generator).bool()
+    mirrored = torch.randint(2, (count, 1), generator=generator).bool() & mirror
     rows = top + torch.arange(height)
-    columns = torch.where(mirror, torch.arange(width - 1, -1, -1), torch.arange(width)) + left
+    columns = torch.where(mirrored, torch.arange(width - 1, -1, -1), torch.arange(width)) + left
     image = torch.arange(count).view(-1, 1, 1, 1)
     plane = torch.arange(planes.shape[1]).view(1, -1, 1, 1)
     return padded[image, plane, rows.view(count, 1, -1, 1), columns.view(count, 1, 1, -1)].reshape(images.shape)

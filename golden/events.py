@@ -12,6 +12,9 @@ from golden.config import Input, ModelConfig
 from golden.data import ENVIRONMENT, NO_LABEL, ImageSet, select_range
 from golden.errors import SaformerError
 
+BUNDLED_RECORDINGS = Path(__file__).resolve().parent.parent / "models" / "nmnist"
+"""One recording of each digit, of the test split (N-MNIST, G. Orchard et al., 2015, CC BY-SA 4.0)."""
+
 SENSOR_SIZE = 34
 """Side of N-MNIST's (square) sensor."""
 
@@ -134,6 +137,12 @@ def load_recordings(
         labels=torch.tensor([digit for _path, digit in chosen]),
         indices=torch.tensor([int(path.stem) for path, _digit in chosen]),
     )
+
+
+def takes_recordings(config: ModelConfig) -> bool:
+    """Whether a model is one for N-MNIST: two polarities, ten classes, and room for the sensor."""
+    fits = config.in_channels == 2 and config.image_size >= SENSOR_SIZE
+    return config.input is Input.EVENTS and fits and config.classes == _CLASSES
 
 
 def random_frames(config: ModelConfig, count: int, *, seed: int = 0, first: int = 0) -> ImageSet:

@@ -45,6 +45,7 @@ class TrainPlan:
     validation: images of the training split that are held out, and choose the epoch that is exported.
     warmup: steps of linear warm-up at the start of every stage.
     checkpoint_every: steps between checkpoints (there is one at the end of every epoch, too).
+    mirror: mirror half of the training images; not for what has a left and a right, such as digits.
     attention_gain: what the weights of the batch norms of Q, K and V start at. A neuron that keeps half of its membrane
         sees half of a current at once; 2 makes up for it, so that Q and K fire from the beginning and the mask lives.
     bfloat16: compute in bfloat16 before the quantised stage. Faster only on processors that have instructions for it;
@@ -60,6 +61,7 @@ class TrainPlan:
     label_smoothing: float = 0.05
     warmup: int = 200
     checkpoint_every: int = 500
+    mirror: bool = True
     attention_gain: float = 2.0
     bfloat16: bool = False
 

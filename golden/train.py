@@ -237,7 +237,8 @@ def _rate(stage: Stage, step: int, *, total: int, warmup: int) -> float:
 def _train_step(run: _Run, batch: ImageSet, *, total: int) -> float:
     """One step of the optimiser; returns the loss."""
     stage, plan, step = run.current, run.plan, run.step
-    images = augment(batch.images, generator=_generator(plan.seed, run.stage, _AUGMENTATION, step))
+    generator = _generator(plan.seed, run.stage, _AUGMENTATION, step)
+    images = augment(batch.images, generator=generator, mirror=plan.mirror)
     for group in run.optimiser.param_groups:
         group["lr"] = _rate(stage, step, total=total, warmup=plan.warmup)
     run.model.train()

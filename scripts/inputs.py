@@ -11,7 +11,7 @@ from golden.config import CONFIGS, Input, ModelConfig, load_config
 from golden.container import BUNDLED_MODELS, digest, find_model, load_container
 from golden.data import ENVIRONMENT, ImageSet, fit_images, load_bundled, load_cifar10
 from golden.errors import SaformerError
-from golden.events import load_recordings, random_frames
+from golden.events import BUNDLED_RECORDINGS, load_recordings, random_frames, takes_recordings
 from golden.integer import IntegerModel
 
 ModelName = Annotated[
@@ -29,7 +29,7 @@ DataFolder = Annotated[
         metavar="DIR",
         envvar=ENVIRONMENT,
         help="Folder with the python version of CIFAR-10, or for a model with event input with the N-MNIST recordings "
-        "(Train and Test). Without it, the 100 images that come with the project, or random frames of events.",
+        "(Train and Test). Without it, the 100 images or 10 recordings that come with the project, or random frames.",
     ),
 ]
 RandomFrames = Annotated[
@@ -104,13 +104,14 @@ def load_images(
 ) -> ImageSet:
     """Return images that fit a configuration, from the data folder or, without one, from the bundled images.
 
-    Where the input is events these are recordings from the folder or, without one or on request, ``random`` frames.
+    Where the input is events these are recordings, the bundled ones without a folder, or, for a model that is not one
+    for them or on request, ``random`` frames.
     Raises SaformerError when there are not that many, no readable data, or random pixels are asked for.
     """
     if config.input is Input.EVENTS:
-        if data is None or random:
+        if random or (data is None and not takes_recordings(config)):
             return random_frames(config, count or RANDOM_FRAMES, first=first)
-        return load_recordings(config, split, data, first=first, count=count)
+        return load_recordings(config, split, BUNDLED_RECORDINGS if data is None else data, first=first, count=count)
     if random:
         raise SaformerError(f"random frames are for models with event input, and {config.name} takes images")
     images = load_bundled() if data is None else load_cifar10(split, data)

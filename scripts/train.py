@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 import typer
 
-from golden.config import ModelConfig, load_config
+from golden.config import Input, ModelConfig, load_config
 from golden.data import ENVIRONMENT
 from golden.plan import Stage, TrainPlan, default_stages
 from golden.train import run_training
@@ -15,7 +15,7 @@ from scripts.inputs import load_training
 from scripts.outputs import ensure_folder
 from scripts.tables import console
 
-FAST_EPOCHS = {"one-step": 2, "all-steps": 1, "quantised": 1}
+FAST_EPOCHS = (2, 1, 1)
 """Epochs of ``--fast``: enough to see it learn."""
 
 
@@ -38,6 +38,15 @@ def train(
     validation: Annotated[
         int, typer.Option(min=1, help="Images of the training split held out for validation.")
     ] = 2000,
+    epochs: Annotated[
+        tuple[int, int, int] | None,
+        typer.Option(metavar="ONE ALL QUANTISED", help="Epochs at one timestep, at all, and quantised."),
+    ] = None,
+    warmup: Annotated[int, typer.Option(min=0, help="Steps of linear warm-up at the start of every stage.")] = 200,
+    mirror: Annotated[
+        bool | None,
+        typer.Option("--mirror/--no-mirror", help="Mirror half of the training images; by default not for events."),
+    ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="A few epochs only: a trial, not a good model.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all by default.")] = None,
 ) -> None:
@@ -47,7 +56,15 @@ def train(
     last checkpoint was, if it is started again with the same settings.
     """
     settings = load_config(config)
-    plan = TrainPlan(config=settings, stages=_stages(settings, fast), seed=seed, batch=batch, validation=validation)
+    plan = TrainPlan(
+        config=settings,
+        stages=_stages(settings, FAST_EPOCHS if fast else epochs),
+        seed=seed,
+        batch=batch,
+        validation=validation,
+        warmup=warmup,
+        mirror=settings.input is Input.PIXELS if mirror is None else mirror,
+    )
     images = load_training(settings, data)
     ensure_folder(out)
     if threads is not None:
@@ -57,7 +74,9 @@ def train(
     console().print(f"wrote {path} after {len(history)} epochs; evaluate it with: saformer golden {path}")
 
 
-def _stages(config: ModelConfig, fast: bool) -> tuple[Stage, ...]:
-    """Return the stages of a run, shortened on request."""
+def _stages(config: ModelConfig, epochs: tuple[int, ...] | None) -> tuple[Stage, ...]:
+    """Return the stages of a run, those of the bundled model or with other numbers of epochs."""
     stages = default_stages(config)
-    return tuple(replace(stage, epochs=FAST_EPOCHS[stage.name]) for stage in stages) if fast else stages
+    if epochs is None:
+        return stages
+    return tuple(replace(stage, epochs=count) for stage, count in zip(stages, epochs, strict=True))

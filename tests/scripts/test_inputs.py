@@ -1,0 +1,60 @@
+"""What commands read where no folder is given, and how a training is set up."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+import scripts.train
+from golden.config import CONFIGS
+from golden.container import load_container
+from golden.data import NO_LABEL
+from golden.events import BUNDLED_RECORDINGS, load_recordings
+from scripts.cli import main
+from scripts.inputs import load_images
+
+SMALL = """
+image_size = 8
+dim = 8
+depth = 1
+timesteps = 2
+pool_stages = [4]
+"""
+
+
+def test_bundled_recordings():
+    config = dataclasses.replace(CONFIGS["events"], timesteps=3)
+    chosen = load_images(config, None)
+    assert chosen.labels.tolist() == list(range(10))
+    assert torch.equal(chosen.images, load_recordings(config, "test", BUNDLED_RECORDINGS).images)
+    assert all(0.01 < float(frames.float().mean()) < 0.3 for frames in chosen.images)
+    # On request, and for a model of other classes, random frames.
+    for frames in (load_images(config, None, random=True, count=2), load_images(CONFIGS["2-256"], None, count=2)):
+        assert frames.labels.tolist() == [NO_LABEL] * 2
+
+
+@pytest.mark.parametrize(
+    ("options", "epochs", "mirror"),
+    [(["--fast"], [2, 1, 1], True), (["--epochs", "1", "2", "1", "--no-mirror", "--warmup", "3"], [1, 2, 1], False)],
+    ids=["fast", "epochs"],
+)
+def test_settings_of_a_training(tmp_path, monkeypatch, bundled, options, epochs, mirror):
+    (tmp_path / "small.toml").write_text(SMALL)
+    small = dataclasses.replace(bundled, images=bundled.images[..., ::4, ::4].contiguous())
+    monkeypatch.setattr(scripts.train, "load_training", lambda config, data: small)
+    command = ["train", str(tmp_path / "small.toml"), "--out", str(tmp_path), "--batch", "20", "--validation", "20"]
+    assert main([*command, *options]) == 0
+    record = load_container(tmp_path / "small.safetensors").training
+    assert [stage["epochs"] for stage in record["plan"]["stages"]] == epochs
+    assert record["plan"]["mirror"] == mirror
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert len(history) == sum(epochs)
+
+
+def test_digits_are_not_mirrored(tmp_path, monkeypatch):
+    plans = []
+    monkeypatch.setattr(scripts.train, "load_training", lambda config, data: None)
+    monkeypatch.setattr(scripts.train, "run_training", lambda plan, **_settings: (plans.append(plan), []))
+    assert main(["train", "events", "--out", str(tmp_path)]) == 0
+    assert [plan.mirror for plan in plans] == [False]
