@@ -55,7 +55,7 @@ class Dynamics(ABC):
 
     @abstractmethod
     def fire(self, h: Tensor, threshold: Tensor) -> Tensor:
-        """The output, of the type of `h`."""
+        """The output, a number or a boolean."""
 
     @abstractmethod
     def spend(self, h: Tensor, fired: Tensor, threshold: Tensor, reset: Reset) -> Tensor:
@@ -66,11 +66,14 @@ class Dynamics(ABC):
         """`grad` times what stands for the derivative of the output by `h` in training."""
 
     @abstractmethod
-    def stays(self, fired: Tensor, reset: Reset) -> Tensor | int:
-        """Derivative of `spend` by `h` with the output held: what of a gradient reaches the steps before."""
+    def stays(self, fired: Tensor, reset: Reset) -> Tensor | None:
+        """Derivative of `spend` by `h` with the output held, for the gradient to the steps before; None for 1."""
 
 
 def through_sigmoid(grad: Tensor, distance: Tensor, threshold: Tensor) -> Tensor:
-    """`grad` times the derivative of sigmoid(slope * distance / threshold): a bell around the threshold."""
+    """`grad` times the derivative of sigmoid(slope * distance / threshold): a bell around the threshold.
+
+    `distance` is overwritten: fresh memory costs training more than arithmetic.
+    """
     slope = SURROGATE_SLOPE / threshold
-    return torch.ops.aten.sigmoid_backward(grad, torch.sigmoid(distance * slope)).mul_(slope)
+    return torch.ops.aten.sigmoid_backward(grad, distance.mul_(slope).sigmoid_()).mul_(slope)

@@ -51,7 +51,7 @@ def run_neuron(dynamics: Dynamics, x: Tensor, threshold: Tensor | int, *, reset:
     v, threshold, outputs = torch.zeros_like(x[0], dtype=torch.int64), torch.as_tensor(threshold).long(), []
     for step, current in enumerate(x.long()):
         h, scaled = keep * v + gain * unit**step * current, threshold * unit ** (step + 1)
-        fired = dynamics.fire(h, scaled)
+        fired = dynamics.fire(h, scaled).long()
         v = dynamics.spend(h, fired, scaled, reset)
         outputs.append(fired)
     return torch.stack(outputs).to(torch.int8 if dynamics.low < 0 else torch.uint8)

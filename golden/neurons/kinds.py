@@ -15,16 +15,16 @@ class Binary(Dynamics):
         return 2 * self.keep == 2 * self.gain == 1
 
     def fire(self, h: Tensor, threshold: Tensor) -> Tensor:
-        return (h >= threshold).to(h.dtype)
+        return h >= threshold
 
     def spend(self, h: Tensor, fired: Tensor, threshold: Tensor, reset: Reset) -> Tensor:
-        return h * (1 - fired) if reset is Reset.HARD else h - fired * threshold
+        return torch.addcmul(h, h if reset is Reset.HARD else threshold, fired, value=-1)
 
     def backward(self, grad: Tensor, h: Tensor, threshold: Tensor) -> Tensor:
         return through_sigmoid(grad, h - threshold, threshold)
 
-    def stays(self, fired: Tensor, reset: Reset) -> Tensor | int:
-        return 1 - fired if reset is Reset.HARD else 1
+    def stays(self, fired: Tensor, reset: Reset) -> Tensor | None:
+        return 1 - fired if reset is Reset.HARD else None
 
 
 class Ternary(Dynamics):
@@ -39,8 +39,8 @@ class Ternary(Dynamics):
     def backward(self, grad: Tensor, h: Tensor, threshold: Tensor) -> Tensor:
         return through_sigmoid(grad, h - threshold, threshold) + through_sigmoid(grad, -h - threshold, threshold)
 
-    def stays(self, fired: Tensor, reset: Reset) -> Tensor | int:
-        return 1 - fired.abs() if reset is Reset.HARD else 1
+    def stays(self, fired: Tensor, reset: Reset) -> Tensor | None:
+        return 1 - fired.abs() if reset is Reset.HARD else None
 
 
 class Levels(Dynamics):
@@ -61,5 +61,5 @@ class Levels(Dynamics):
         inside = (h >= (self.low - 0.5) * threshold) & (h <= (self.high + 0.5) * threshold)
         return grad * inside / threshold
 
-    def stays(self, fired: Tensor, reset: Reset) -> Tensor | int:
-        return 1
+    def stays(self, fired: Tensor, reset: Reset) -> Tensor | None:
+        return None

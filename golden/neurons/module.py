@@ -38,9 +38,12 @@ class _Fire(torch.autograd.Function):
         for step in reversed(range(len(membranes))):
             through = dynamics.backward(grad[step], membranes[step], threshold)
             if carried is not None:
-                through += carried * dynamics.stays(outputs[step], ctx.reset)
+                stays = dynamics.stays(outputs[step], ctx.reset)
+                through = through.add_(carried) if stays is None else through.addcmul_(carried, stays)
             torch.mul(through, gain, out=result[step])
-            carried = keep * through if keep else None
+            if keep:
+                # It is not written to: where both shares are the same, so are these.
+                carried = result[step] if keep == gain else keep * through
         return result, None, None, None, None
 
 
