@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from golden.config import Input, ModelConfig
 from golden.errors import SaformerError
@@ -166,20 +165,6 @@ def fit_images(images: Tensor, *, channels: int, size: int) -> Tensor:
         columns = torch.arange(size) * images.shape[3] // size
         images = images[:, :, rows][:, :, :, columns]
     return images.contiguous()
-
-
-def augment(images: Tensor, *, generator: torch.Generator, mirror: bool = True) -> Tensor:
-    """Random crops of images padded by 1/8 of their height, half of them mirrored; uint8 [B, ..., H, W] in and out."""
-    count, height, width = len(images), *images.shape[-2:]
-    planes, padding = images.reshape(count, -1, height, width), height // 8
-    padded = F.pad(planes, (padding,) * 4)
-    top, left = (torch.randint(2 * padding + 1, (count, 1), generator=generator) for _ in range(2))
-    mirrored = torch.randint(2, (count, 1), generator=generator).bool() & mirror
-    rows = top + torch.arange(height)
-    columns = torch.where(mirrored, torch.arange(width - 1, -1, -1), torch.arange(width)) + left
-    image = torch.arange(count).view(-1, 1, 1, 1)
-    plane = torch.arange(planes.shape[1]).view(1, -1, 1, 1)
-    return padded[image, plane, rows.view(count, 1, -1, 1), columns.view(count, 1, 1, -1)].reshape(images.shape)
 
 
 if __name__ == "__main__":

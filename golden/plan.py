@@ -46,6 +46,7 @@ class TrainPlan:
     warmup: steps of linear warm-up at the start of every stage.
     checkpoint_every: steps between checkpoints (there is one at the end of every epoch, too).
     mirror: mirror half of the training images; not for what has a left and a right, such as digits.
+    rotation, zoom: most degrees and most share of the size by which training images are turned and scaled.
     attention_gain: what the weights of the batch norms of Q, K and V start at. A neuron that keeps half of its membrane
         sees half of a current at once; 2 makes up for it, so that Q and K fire from the beginning and the mask lives.
     bfloat16: compute in bfloat16 before the quantised stage. Faster only on processors that have instructions for it;
@@ -62,6 +63,8 @@ class TrainPlan:
     warmup: int = 200
     checkpoint_every: int = 500
     mirror: bool = True
+    rotation: float = 0.0
+    zoom: float = 0.0
     attention_gain: float = 2.0
     bfloat16: bool = False
 
@@ -69,6 +72,10 @@ class TrainPlan:
         for field in ("batch", "validation", "checkpoint_every"):
             if getattr(self, field) < 1:
                 raise SaformerError(f"{field} must be at least 1, not {getattr(self, field)!r}")
+        if not 0 <= self.rotation <= 180 or not 0 <= self.zoom < 1:
+            raise SaformerError(
+                f"rotation must be 0 to 180 degrees and zoom a share below 1, not {self.rotation!r} and {self.zoom!r}"
+            )
         if self.attention_gain <= 0:
             raise SaformerError(f"attention_gain must be above 0, not {self.attention_gain!r}")
         if [stage.quantised for stage in self.stages] != [False] * (len(self.stages) - 1) + [True]:

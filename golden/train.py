@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from golden.augment import augment
 from golden.checkpoint import load_checkpoint, save_checkpoint
 from golden.container import save_model
-from golden.data import ImageSet, augment, check_images
+from golden.data import ImageSet, check_images
 from golden.errors import SaformerError
 from golden.files import write_atomically
 from golden.integer import IntegerModel
@@ -238,7 +239,8 @@ def _train_step(run: _Run, batch: ImageSet, *, total: int) -> float:
     """One step of the optimiser; returns the loss."""
     stage, plan, step = run.current, run.plan, run.step
     generator = _generator(plan.seed, run.stage, _AUGMENTATION, step)
-    images = augment(batch.images, generator=generator, mirror=plan.mirror)
+    changes = {"mirror": plan.mirror, "rotation": plan.rotation, "zoom": plan.zoom}
+    images = augment(batch.images, generator=generator, **changes)
     for group in run.optimiser.param_groups:
         group["lr"] = _rate(stage, step, total=total, warmup=plan.warmup)
     run.model.train()

@@ -42,11 +42,21 @@ def train(
         tuple[int, int, int] | None,
         typer.Option(metavar="ONE ALL QUANTISED", help="Epochs at one timestep, at all, and quantised."),
     ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option("--lr", metavar="X", min=0, help="Learning rate of the first stage; the others in proportion."),
+    ] = None,
     warmup: Annotated[int, typer.Option(min=0, help="Steps of linear warm-up at the start of every stage.")] = 200,
     mirror: Annotated[
         bool | None,
         typer.Option("--mirror/--no-mirror", help="Mirror half of the training images; by default not for events."),
     ] = None,
+    rotation: Annotated[
+        float, typer.Option(metavar="DEG", help="Most degrees by which training images are turned.")
+    ] = 0.0,
+    zoom: Annotated[
+        float, typer.Option(metavar="X", help="Most share of the size by which training images grow or shrink.")
+    ] = 0.0,
     fast: Annotated[bool, typer.Option("--fast", help="A few epochs only: a trial, not a good model.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all by default.")] = None,
 ) -> None:
@@ -58,11 +68,13 @@ def train(
     settings = load_config(config)
     plan = TrainPlan(
         config=settings,
-        stages=_stages(settings, FAST_EPOCHS if fast else epochs),
+        stages=_stages(settings, FAST_EPOCHS if fast else epochs, rate),
         seed=seed,
         batch=batch,
         validation=validation,
         warmup=warmup,
+        rotation=rotation,
+        zoom=zoom,
         mirror=settings.input is Input.PIXELS if mirror is None else mirror,
     )
     images = load_training(settings, data)
@@ -74,9 +86,12 @@ def train(
     console().print(f"wrote {path} after {len(history)} epochs; evaluate it with: saformer golden {path}")
 
 
-def _stages(config: ModelConfig, epochs: tuple[int, ...] | None) -> tuple[Stage, ...]:
-    """Return the stages of a run, those of the bundled model or with other numbers of epochs."""
+def _stages(config: ModelConfig, epochs: tuple[int, ...] | None, rate: float | None) -> tuple[Stage, ...]:
+    """Return the stages of a run: those of the bundled model, or with other epochs and learning rates."""
     stages = default_stages(config)
-    if epochs is None:
-        return stages
-    return tuple(replace(stage, epochs=count) for stage, count in zip(stages, epochs, strict=True))
+    counts = [stage.epochs for stage in stages] if epochs is None else epochs
+    scale = 1.0 if rate is None else rate / stages[0].rate
+    return tuple(
+        replace(stage, epochs=count, rate=scale * stage.rate, final_rate=scale * stage.final_rate)
+        for stage, count in zip(stages, counts, strict=True)
+    )

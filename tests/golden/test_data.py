@@ -1,4 +1,4 @@
-"""CIFAR-10 in its official layout, the bundled images, and fitting and augmenting images."""
+"""CIFAR-10 in its official layout, the bundled images, and fitting images."""
 
 import pickle
 
@@ -11,7 +11,6 @@ from golden.data import (
     CLASS_NAMES,
     ENVIRONMENT,
     ImageSet,
-    augment,
     check_images,
     choose_bundled,
     find_data,
@@ -122,24 +121,6 @@ def test_fit_images(bundled):
     assert torch.equal(fit_images(images, channels=3, size=16), images[:, :, ::2, ::2])
     large = fit_images(images, channels=2, size=64)
     assert torch.equal(large[:, 1, ::2, 1::2], gray[:, 0])
-
-
-def test_augment():
-    images = torch.randint(1, 256, (40, 3, 16, 16), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
-    result = augment(images, generator=torch.Generator().manual_seed(2))
-    assert result.shape == images.shape
-    assert torch.equal(result, augment(images, generator=torch.Generator().manual_seed(2)))
-    padded = torch.nn.functional.pad(images, (2, 2, 2, 2))
-    crops = set()
-    for index in range(40):
-        windows = padded[index].unfold(1, 16, 1).unfold(2, 16, 1)  # [3, 5, 5, 16, 16]
-        straight, mirrored = (
-            (candidates == result[index][:, None, None]).all(dim=4).all(dim=3).all(dim=0)
-            for candidates in (windows, windows.flip(4))
-        )
-        assert int(straight.sum()) + int(mirrored.sum()) == 1
-        crops.add((tuple(straight.flatten().tolist()), tuple(mirrored.flatten().tolist())))
-    assert len(crops) > 20
 
 
 def test_image_set_takes_positions():

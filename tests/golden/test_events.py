@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from golden.augment import augment
 from golden.calibrate import init_model
 from golden.config import CONFIGS
 from golden.container import digest
 from golden.counts import count
-from golden.data import ENVIRONMENT, NO_LABEL, augment
+from golden.data import ENVIRONMENT, NO_LABEL
 from golden.errors import SaformerError
 from golden.evaluate import evaluate
 from golden.events import (

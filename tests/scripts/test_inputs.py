@@ -35,11 +35,14 @@ def test_bundled_recordings():
 
 
 @pytest.mark.parametrize(
-    ("options", "epochs", "mirror"),
-    [(["--fast"], [2, 1, 1], True), (["--epochs", "1", "2", "1", "--no-mirror", "--warmup", "3"], [1, 2, 1], False)],
+    ("options", "epochs", "mirror", "rates"),
+    [
+        (["--fast"], [2, 1, 1], True, [3e-3, 1e-3, 3e-4]),
+        (["--epochs", "1", "2", "1", "--no-mirror", "--lr", "6e-3"], [1, 2, 1], False, [6e-3, 2e-3, 6e-4]),
+    ],
     ids=["fast", "epochs"],
 )
-def test_settings_of_a_training(tmp_path, monkeypatch, bundled, options, epochs, mirror):
+def test_settings_of_a_training(tmp_path, monkeypatch, bundled, options, epochs, mirror, rates):
     (tmp_path / "small.toml").write_text(SMALL)
     small = dataclasses.replace(bundled, images=bundled.images[..., ::4, ::4].contiguous())
     monkeypatch.setattr(scripts.train, "load_training", lambda config, data: small)
@@ -47,6 +50,7 @@ def test_settings_of_a_training(tmp_path, monkeypatch, bundled, options, epochs,
     assert main([*command, *options]) == 0
     record = load_container(tmp_path / "small.safetensors").training
     assert [stage["epochs"] for stage in record["plan"]["stages"]] == epochs
+    assert [stage["rate"] for stage in record["plan"]["stages"]] == rates
     assert record["plan"]["mirror"] == mirror
     history = json.loads((tmp_path / "history.json").read_text())
     assert len(history) == sum(epochs)
