@@ -28,12 +28,14 @@ TRIAL = ModelConfig(
 """The network of the experiments: 16x16 images, 64 tokens, two blocks, four timesteps; minutes of training."""
 
 STAGES = (
-    Stage(name="one-step", epochs=3, timesteps=1, rate=3e-3, final_rate=1e-3),
+    Stage(name="one-step", epochs=5, timesteps=1, rate=3e-3, final_rate=1e-3),
     Stage(name="all-steps", epochs=1, timesteps=4, rate=1e-3),
     Stage(name="quantised", epochs=1, timesteps=4, rate=3e-4, quantised=True),
 )
 TRAINING_IMAGES, TEST_IMAGES, VALIDATION_IMAGES = 10_000, 2_000, 1_000
 SEEDS = (1, 2, 3)
+BATCH = 32
+"""Small, for many steps of few images."""
 _COUNTED = 200
 """Test images whose attention is counted with a pooled query."""
 _INSIDE = (".q", ".k", ".v", ".mix", ".attend")
@@ -76,7 +78,7 @@ class Experiment:
         config = self.config(variant)
         steps = {stage.name: config.timesteps if stage.timesteps > 1 else 1 for stage in self.stages}
         stages = tuple(dataclasses.replace(stage, timesteps=steps[stage.name]) for stage in self.stages)
-        settings = {"validation": VALIDATION_IMAGES, "warmup": 50} | self._changes(variant, TrainPlan)
+        settings = {"batch": BATCH, "validation": VALIDATION_IMAGES, "warmup": 100} | self._changes(variant, TrainPlan)
         return TrainPlan(config=config, stages=stages, seed=seed, **settings)
 
 
