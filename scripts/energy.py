@@ -126,7 +126,8 @@ def _figures(source: _Source, prices: Costs) -> dict:
             for layer in work.layers
         ],
     }
-    if config is not None:
+    # Both sides of it are of integers and memory.
+    if config is not None and work.has_shapes:
         rates = {name: break_even_rate(config, prices, name) for name in _COMPARED}
         figures["break_even_rate"] = rates | {"published_at_5_timesteps": PUBLISHED_BREAK_EVEN}
     return figures

@@ -10,6 +10,7 @@ import typer
 from golden.config import Input, ModelConfig, load_config
 from golden.data import ENVIRONMENT
 from golden.plan import Stage, TrainPlan, default_stages
+from golden.tensors import tensor_specs
 from golden.train import run_training
 from scripts.inputs import load_training
 from scripts.outputs import ensure_folder
@@ -77,6 +78,7 @@ def train(
         zoom=zoom,
         mirror=settings.input is Input.PIXELS if mirror is None else mirror,
     )
+    tensor_specs(settings)  # or it could not be exported
     images = load_training(settings, data)
     ensure_folder(out)
     if threads is not None:

@@ -37,6 +37,19 @@ def test_files(capsys, tmp_path):
     assert "the tenfold difference is one of billing" in out
 
 
+def test_an_attention_of_real_numbers(capsys, tmp_path):
+    (tmp_path / "real.toml").write_text('attention = "vsa"')
+    record = tmp_path / "e.json"
+    status, out, _ = run(capsys, tmp_path / "real.toml", "--rate", 0.15, "--json", record)
+    assert status == 0
+    assert "costs less than" not in out
+    # It has no integer widths, and is multiplied at any rate.
+    figures = json.loads(record.read_text())
+    assert set(figures["energy_mj"]) == {"eq19", "eq19_dense_estimate"}
+    attention = [layer for layer in figures["layers"] if layer["name"].endswith(("attend", "proj"))]
+    assert {(layer["kind"], layer["rate"]) for layer in attention} == {("mac", 1.0)}
+
+
 def test_a_table_of_rates(capsys, tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("layer,operations,rate,kind\nconv,1e9,1,mac\nfc,1e9,0.5,ac\n")

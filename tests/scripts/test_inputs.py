@@ -56,6 +56,13 @@ def test_settings_of_a_training(tmp_path, monkeypatch, bundled, options, epochs,
     assert len(history) == sum(epochs)
 
 
+def test_what_has_no_integers_is_not_trained(tmp_path, capsys):
+    (tmp_path / "real.toml").write_text('attention = "vsa"')
+    assert main(["train", str(tmp_path / "real.toml"), "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.startswith("error: attention vsa is of real numbers")
+    assert not (tmp_path / "out").exists()
+
+
 def test_digits_are_not_mirrored(tmp_path, monkeypatch):
     plans = []
     monkeypatch.setattr(scripts.train, "load_training", lambda config, data: None)
