@@ -1,7 +1,5 @@
-"""CIFAR-10 from the official python layout, the bundled images, and the augmentation used in training."""
+"""Sets of images, those that come with the project, and fitting them to a network."""
 
-import os
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,20 +15,6 @@ ENVIRONMENT = "SAFORMER_DATA"
 BUNDLED_IMAGES = Path(__file__).resolve().parent.parent / "models" / "cifar10-100.npz"
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 NO_LABEL = -1
-_FOLDER = "cifar-10-batches-py"
-_SPLITS = {"train": [f"data_batch_{number}" for number in range(1, 6)], "test": ["test_batch"]}
-_SHAPE = (3, 32, 32)
-_WHERE = (
-    "download the CIFAR-10 python version from https://www.cs.toronto.edu/~kriz/cifar.html, unpack it, "
-    f"and pass the folder with --data or {ENVIRONMENT}"
-)
-_PICKLE_NAMES = {
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("_codecs", "encode"),
-}
 
 
 def select_range(total: int, *, first: int = 0, count: int | None = None) -> range:
@@ -68,54 +52,6 @@ class ImageSet:
     def take(self, chosen: Tensor) -> "ImageSet":
         """The images at these positions, int64 [K]."""
         return ImageSet(images=self.images[chosen], labels=self.labels[chosen], indices=self.indices[chosen])
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Loads dictionaries of arrays and nothing else: a pickle from outside must not run code."""
-
-    def find_class(self, module: str, name: str) -> object:
-        if (module, name) not in _PICKLE_NAMES:
-            raise pickle.UnpicklingError(f"unexpected {module}.{name}")
-        # The old name of the module still works in NumPy 2, but with a warning.
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-
-
-def find_data(data: str | Path | None = None) -> Path:
-    """The folder with the CIFAR-10 batches: `data`, or what SAFORMER_DATA names, or the official folder inside it.
-
-    Raises SaformerError, saying where to get the data.
-    """
-    given = data if data is not None else os.environ.get(ENVIRONMENT)
-    if not given:
-        raise SaformerError(f"no CIFAR-10 data given: {_WHERE}")
-    for folder in (Path(given), Path(given) / _FOLDER):
-        if (folder / "test_batch").is_file():
-            return folder
-    raise SaformerError(f"no CIFAR-10 data in {given}: {_WHERE}")
-
-
-def _load_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        with path.open("rb") as file:
-            batch = _ArrayUnpickler(file, encoding="bytes").load()
-        return np.asarray(batch[b"data"], dtype=np.uint8).reshape(-1, *_SHAPE), np.asarray(batch[b"labels"], np.int64)
-    except FileNotFoundError:
-        raise SaformerError(f"{path} is missing: {_WHERE}") from None
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise SaformerError(f"{path} is not a CIFAR-10 batch ({error}): {_WHERE}") from None
-
-
-def load_cifar10(split: str, data: str | Path | None = None) -> ImageSet:
-    """The "train" (50,000) or "test" (10,000) split.
-
-    Raises SaformerError: no such split, or no readable data.
-    """
-    if split not in _SPLITS:
-        raise SaformerError(f"split must be one of {', '.join(_SPLITS)}, not {split!r}")
-    folder = find_data(data)
-    batches = [_load_batch(folder / name) for name in _SPLITS[split]]
-    images, labels = (torch.from_numpy(np.concatenate(parts)) for parts in zip(*batches, strict=True))
-    return ImageSet(images=images, labels=labels, indices=torch.arange(len(images)))
 
 
 def load_bundled() -> ImageSet:
@@ -165,7 +101,3 @@ def fit_images(images: Tensor, *, channels: int, size: int) -> Tensor:
         columns = torch.arange(size) * images.shape[3] // size
         images = images[:, :, rows][:, :, :, columns]
     return images.contiguous()
-
-
-if __name__ == "__main__":
-    save_bundled(choose_bundled(load_cifar10("test")), BUNDLED_IMAGES)

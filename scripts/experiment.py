@@ -9,7 +9,8 @@ from typing import Annotated
 import torch
 import typer
 
-from golden.data import ENVIRONMENT, ImageSet, load_cifar10
+from golden.data import ENVIRONMENT, ImageSet
+from golden.datasets import CIFAR10
 from golden.experiment import (
     EXPERIMENTS,
     SEEDS,
@@ -79,8 +80,8 @@ def experiment(
 
 def _run(chosen: Experiment, data: Path | None, work: Path) -> dict:
     """Do the runs that are not finished; returns the record of all."""
-    training = load_cifar10("train", data).select(first=0, count=TRAINING_IMAGES)
-    test = load_cifar10("test", data).select(first=0, count=TEST_IMAGES)
+    training = CIFAR10.load("train", data).select(first=0, count=TRAINING_IMAGES)
+    test = CIFAR10.load("test", data).select(first=0, count=TEST_IMAGES)
     # Sums in another order would give other models: one thread, on any machine.
     torch.set_num_threads(1)
     runs = _all_runs(chosen, training, test, work)

@@ -9,7 +9,8 @@ import typer
 from golden.calibrate import init_model
 from golden.config import CONFIGS, Input, ModelConfig, load_config
 from golden.container import BUNDLED_MODELS, digest, find_model, load_container
-from golden.data import ENVIRONMENT, ImageSet, fit_images, load_bundled, load_cifar10
+from golden.data import ENVIRONMENT, ImageSet, fit_images, load_bundled
+from golden.datasets import load_images as load_split
 from golden.errors import SaformerError
 from golden.events import BUNDLED_RECORDINGS, load_recordings, random_frames, takes_recordings
 from golden.integer import IntegerModel
@@ -114,7 +115,7 @@ def load_images(
         return load_recordings(config, split, BUNDLED_RECORDINGS if data is None else data, first=first, count=count)
     if random:
         raise SaformerError(f"random frames are for models with event input, and {config.name} takes images")
-    images = load_bundled() if data is None else load_cifar10(split, data)
+    images = load_bundled() if data is None else load_split(config, split, data)
     chosen = images.select(first=first, count=count)
     pixels = fit_images(chosen.images, channels=config.in_channels, size=config.image_size)
     return ImageSet(images=pixels, labels=chosen.labels, indices=chosen.indices)
@@ -122,4 +123,4 @@ def load_images(
 
 def load_training(config: ModelConfig, data: Path | None) -> ImageSet:
     """Return the training split that a configuration takes. Raises SaformerError when there is no readable data."""
-    return load_recordings(config, "train", data) if config.input is Input.EVENTS else load_cifar10("train", data)
+    return load_recordings(config, "train", data) if config.input is Input.EVENTS else load_split(config, "train", data)

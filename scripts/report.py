@@ -62,7 +62,7 @@ def render(source: ReportInput) -> str:
 
 def _pictures(figures: dict, images: ImageSet, model: ModelConfig) -> list[dict]:
     """Return the images with what they are and what the hardware says they are."""
-    names = CLASS_NAMES if model.input is Input.PIXELS else ()
+    names = CLASS_NAMES if model.input is Input.PIXELS and model.classes == len(CLASS_NAMES) else ()
     return [
         {
             "url": plots.picture(_pixels(pixels.numpy(), model)),

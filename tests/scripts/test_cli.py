@@ -7,7 +7,18 @@ import pytest
 from scripts.cli import main
 from tests.scripts.errors import error_of
 
-EVENTS = 'input = "events"\nin_channels = 2\ndim = 16\ndepth = 1\nimage_size = 40\nwindows = 4\ntimesteps = 3\n'
+EVENTS = "\n".join(
+    (
+        'input = "events"',
+        "in_channels = 2",
+        "classes = 11",  # not those of the recordings that come with the project
+        "dim = 16",
+        "depth = 1",
+        "image_size = 40",
+        "windows = 4",
+        "timesteps = 3",
+    )
+)
 
 
 @pytest.fixture(autouse=True)

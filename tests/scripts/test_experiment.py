@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -53,7 +54,7 @@ def folder(tmp_path, monkeypatch):
         images,
         **{field: getattr(images, field).repeat_interleave(2, dim=0) for field in ("images", "labels", "indices")},
     )
-    monkeypatch.setattr(scripts.experiment, "load_cifar10", lambda split, data: twice)
+    monkeypatch.setattr(scripts.experiment, "CIFAR10", SimpleNamespace(load=lambda split, data: twice))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

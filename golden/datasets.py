@@ -1,0 +1,204 @@
+"""Image data sets in the layouts in which they are published: CIFAR-10, CIFAR-100 and Fashion-MNIST."""
+
+import gzip
+import math
+import os
+import pickle
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from golden.config import ModelConfig
+from golden.data import BUNDLED_IMAGES, ENVIRONMENT, ImageSet, choose_bundled, save_bundled
+from golden.errors import SaformerError
+
+_PICKLE_NAMES = {
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("_codecs", "encode"),
+}
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Loads dictionaries of arrays and nothing else: a pickle from outside must not run code."""
+
+    def find_class(self, module: str, name: str) -> object:
+        if (module, name) not in _PICKLE_NAMES:
+            raise pickle.UnpicklingError(f"unexpected {module}.{name}")
+        # The old name of the module still works in NumPy 2, but with a warning.
+        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(ABC):
+    """Labelled images with an official split.
+
+    Members
+    -------
+    name, title: on the command line, and in messages.
+    channels, classes: of the images, and of their labels.
+    folder: what the published archive unpacks to.
+    marker: a file of that folder, by which it is recognised.
+    where: what to do to get it.
+    """
+
+    name: str
+    title: str
+    channels: int
+    classes: int
+    folder: str
+    marker: str
+    where: str
+
+    def find(self, data: str | Path | None = None) -> Path:
+        """The folder with the files: `data`, or what SAFORMER_DATA names, or the official folder inside it.
+
+        Raises SaformerError, saying where to get the data.
+        """
+        given = data if data is not None else os.environ.get(ENVIRONMENT)
+        if not given:
+            raise SaformerError(f"no {self.title} data given: {self.how}")
+        for folder in (Path(given), Path(given) / self.folder):
+            if any((folder / name).is_file() for name in (self.marker, f"{self.marker}.gz")):
+                return folder
+        raise SaformerError(f"no {self.title} data in {given}: {self.how}")
+
+    def is_in(self, data: str | Path | None = None) -> bool:
+        """Whether `find` finds it."""
+        try:
+            self.find(data)
+        except SaformerError:
+            return False
+        return True
+
+    @property
+    def how(self) -> str:
+        """How to get and name it."""
+        return f"{self.where}, unpack it, and pass the folder with --data or {ENVIRONMENT}"
+
+    def load(self, split: str, data: str | Path | None = None) -> ImageSet:
+        """The "train" or "test" split. Raises SaformerError: no such split, or no readable data."""
+        if split not in ("train", "test"):
+            raise SaformerError(f"split must be one of train, test, not {split!r}")
+        images, labels = self._read(self.find(data), split)
+        if len(images) != len(labels) or (len(labels) and not 0 <= labels.min() <= labels.max() < self.classes):
+            raise SaformerError(f"the {split} split of {self.title} has labels that do not fit its images: {self.how}")
+        tensors = torch.from_numpy(np.array(images)), torch.from_numpy(labels.astype(np.int64))
+        return ImageSet(images=tensors[0], labels=tensors[1], indices=torch.arange(len(labels)))
+
+    @abstractmethod
+    def _read(self, folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Images uint8 [K, C, H, W] and labels [K] of a split."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PickledDataset(Dataset):
+    """The "python version" of CIFAR: pickled dictionaries with planes of 32x32 pixels.
+
+    `files` are those of each split, `labels` the key of the labels in them.
+    """
+
+    files: Mapping[str, Sequence[str]]
+    labels: bytes
+
+    def _read(self, folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+        batches = [self._batch(folder / name) for name in self.files[split]]
+        images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+        return images, labels
+
+    def _batch(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            with path.open("rb") as file:
+                batch = _ArrayUnpickler(file, encoding="bytes").load()
+            pixels = np.asarray(batch[b"data"], dtype=np.uint8).reshape(-1, self.channels, 32, 32)
+            return pixels, np.asarray(batch[self.labels], np.int64)
+        except FileNotFoundError:
+            raise SaformerError(f"{path} is missing: {self.how}") from None
+        except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise SaformerError(f"{path} is not a {self.title} batch ({error}): {self.how}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdxDataset(Dataset):
+    """The format of MNIST (Y. LeCun): a magic number, the sizes, and bytes; as it is or compressed by gzip."""
+
+    def _read(self, folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+        prefix = {"train": "train", "test": "t10k"}[split]
+        images = self._file(folder, f"{prefix}-images-idx3-ubyte", axes=3)
+        return images[:, None], self._file(folder, f"{prefix}-labels-idx1-ubyte", axes=1)
+
+    def _file(self, folder: Path, name: str, *, axes: int) -> np.ndarray:
+        path = folder / name
+        packed = path.with_name(f"{name}.gz")
+        try:
+            raw = path.read_bytes() if path.is_file() else gzip.decompress(packed.read_bytes())
+        except FileNotFoundError:
+            raise SaformerError(f"{path} is missing: {self.how}") from None
+        except (OSError, EOFError, zlib.error) as error:
+            raise SaformerError(f"{packed} cannot be unpacked ({error}): {self.how}") from None
+        start = 4 + 4 * axes
+        magic, *sizes = np.frombuffer(raw[:start].ljust(start, b"\0"), ">u4").tolist()
+        # 8: unsigned bytes.
+        if magic != 8 << 8 | axes or len(raw) != start + math.prod(sizes):
+            raise SaformerError(f"{path} is not a file of {axes} axes of bytes: {self.how}")
+        return np.frombuffer(raw, np.uint8, offset=start).reshape(sizes)
+
+
+_CIFAR = "https://www.cs.toronto.edu/~kriz/cifar.html"
+CIFAR10 = PickledDataset(
+    name="cifar10",
+    title="CIFAR-10",
+    channels=3,
+    classes=10,
+    folder="cifar-10-batches-py",
+    marker="test_batch",
+    where=f"download the CIFAR-10 python version from {_CIFAR}",
+    files={"train": [f"data_batch_{number}" for number in range(1, 6)], "test": ["test_batch"]},
+    labels=b"labels",
+)
+CIFAR100 = PickledDataset(
+    name="cifar100",
+    title="CIFAR-100",
+    channels=3,
+    classes=100,
+    folder="cifar-100-python",
+    marker="test",
+    where=f"download the CIFAR-100 python version from {_CIFAR}",
+    files={"train": ["train"], "test": ["test"]},
+    labels=b"fine_labels",
+)
+FASHION_MNIST = IdxDataset(
+    name="fashion-mnist",
+    title="Fashion-MNIST",
+    channels=1,
+    classes=10,
+    folder="fashion-mnist",
+    marker="t10k-images-idx3-ubyte",
+    where="download the four files of Fashion-MNIST from https://github.com/zalandoresearch/fashion-mnist",
+)
+
+
+def load_images(config: ModelConfig, split: str, data: str | Path | None = None) -> ImageSet:
+    """A split of the data set that a network takes by its classes and channels: CIFAR-100, Fashion-MNIST or CIFAR-10.
+
+    CIFAR-10 also where the folder has that and not the one that fits better. Raises SaformerError as `Dataset.load`.
+    """
+    fitting = CIFAR10
+    if config.classes == CIFAR100.classes:
+        fitting = CIFAR100
+    elif config.in_channels == FASHION_MNIST.channels:
+        fitting = FASHION_MNIST
+    if fitting is not CIFAR10 and not fitting.is_in(data) and CIFAR10.is_in(data):
+        fitting = CIFAR10
+    return fitting.load(split, data)
+
+
+if __name__ == "__main__":
+    save_bundled(choose_bundled(CIFAR10.load("test")), BUNDLED_IMAGES)
