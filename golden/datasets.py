@@ -2,10 +2,9 @@
 
 import gzip
 import math
-import os
 import pickle
 import zlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,9 @@ import numpy as np
 import torch
 
 from golden.config import ModelConfig
-from golden.data import BUNDLED_IMAGES, ENVIRONMENT, ImageSet, choose_bundled, save_bundled
+from golden.data import BUNDLED_IMAGES, ImageSet, choose_bundled, save_bundled
 from golden.errors import SaformerError
+from golden.sources import Source
 
 _PICKLE_NAMES = {
     ("numpy.core.multiarray", "_reconstruct"),
@@ -37,51 +37,20 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dataset(ABC):
+class Dataset(Source):
     """Labelled images with an official split.
 
     Members
     -------
-    name, title: on the command line, and in messages.
-    channels, classes: of the images, and of their labels.
-    folder: what the published archive unpacks to.
-    marker: a file of that folder, by which it is recognised.
-    where: what to do to get it.
+    channels: of the images.
+    marker: a file, compressed or not, by which the folder is recognised.
     """
 
-    name: str
-    title: str
     channels: int
-    classes: int
-    folder: str
     marker: str
-    where: str
 
-    def find(self, data: str | Path | None = None) -> Path:
-        """The folder with the files: `data`, or what SAFORMER_DATA names, or the official folder inside it.
-
-        Raises SaformerError, saying where to get the data.
-        """
-        given = data if data is not None else os.environ.get(ENVIRONMENT)
-        if not given:
-            raise SaformerError(f"no {self.title} data given: {self.how}")
-        for folder in (Path(given), Path(given) / self.folder):
-            if any((folder / name).is_file() for name in (self.marker, f"{self.marker}.gz")):
-                return folder
-        raise SaformerError(f"no {self.title} data in {given}: {self.how}")
-
-    def is_in(self, data: str | Path | None = None) -> bool:
-        """Whether `find` finds it."""
-        try:
-            self.find(data)
-        except SaformerError:
-            return False
-        return True
-
-    @property
-    def how(self) -> str:
-        """How to get and name it."""
-        return f"{self.where}, unpack it, and pass the folder with --data or {ENVIRONMENT}"
+    def _is(self, folder: Path) -> bool:
+        return any((folder / name).is_file() for name in (self.marker, f"{self.marker}.gz"))
 
     def load(self, split: str, data: str | Path | None = None) -> ImageSet:
         """The "train" or "test" split. Raises SaformerError: no such split, or no readable data."""
@@ -153,29 +122,26 @@ class IdxDataset(Dataset):
 
 _CIFAR = "https://www.cs.toronto.edu/~kriz/cifar.html"
 CIFAR10 = PickledDataset(
-    name="cifar10",
     title="CIFAR-10",
     channels=3,
     classes=10,
     folder="cifar-10-batches-py",
     marker="test_batch",
-    where=f"download the CIFAR-10 python version from {_CIFAR}",
+    where=f"download the CIFAR-10 python version from {_CIFAR}, unpack it",
     files={"train": [f"data_batch_{number}" for number in range(1, 6)], "test": ["test_batch"]},
     labels=b"labels",
 )
 CIFAR100 = PickledDataset(
-    name="cifar100",
     title="CIFAR-100",
     channels=3,
     classes=100,
     folder="cifar-100-python",
     marker="test",
-    where=f"download the CIFAR-100 python version from {_CIFAR}",
+    where=f"download the CIFAR-100 python version from {_CIFAR}, unpack it",
     files={"train": ["train"], "test": ["test"]},
     labels=b"fine_labels",
 )
 FASHION_MNIST = IdxDataset(
-    name="fashion-mnist",
     title="Fashion-MNIST",
     channels=1,
     classes=10,

@@ -1,6 +1,8 @@
-"""Event-camera recordings as binary frames: N-MNIST in its official layout, and random frames."""
+"""Event-camera recordings as binary frames: N-MNIST and DVS128-Gesture, and random frames."""
 
-import os
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,106 +11,173 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from golden.config import Input, ModelConfig
-from golden.data import ENVIRONMENT, NO_LABEL, ImageSet, select_range
+from golden.data import NO_LABEL, ImageSet, select_range
 from golden.errors import SaformerError
+from golden.sources import Source
 
 BUNDLED_RECORDINGS = Path(__file__).resolve().parent.parent / "models" / "nmnist"
 """One recording of each digit, of the test split (N-MNIST, G. Orchard et al., 2015, CC BY-SA 4.0)."""
 
-SENSOR_SIZE = 34
-"""Side of N-MNIST's (square) sensor."""
-
 RANDOM_RATE = 10
 """Percent of the pixels of a random frame that had an event."""
 
-_CLASSES = 10
 _EVENT_BYTES = 5
 _EVENT = np.dtype([(name, np.int64) for name in ("x", "y", "t", "p")])
-_SPLITS = {"train": "Train", "test": "Test"}
-_WHERE = (
-    "download Train.zip and Test.zip of N-MNIST from https://www.garrickorchard.com/datasets/n-mnist, unpack them into "
-    f"one folder, and pass it with --data or {ENVIRONMENT}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recordings(Source):
+    """A data set of an event camera, whose official split is two folders.
+
+    Members
+    -------
+    side: of the (square) sensor, in pixels.
+    splits: the folder of each split.
+    """
+
+    side: int
+    splits: Mapping[str, str]
+
+    def _is(self, folder: Path) -> bool:
+        return any((folder / split).is_dir() for split in self.splits.values())
+
+    def files(self, split: str, data: str | Path | None = None) -> list[tuple[Path, int]]:
+        """Files and labels of the "train" or "test" split, labels interleaved, so that any prefix is balanced.
+
+        Raises SaformerError: no such split, or no recordings.
+        """
+        if split not in self.splits:
+            raise SaformerError(f"split must be one of {', '.join(self.splits)}, not {split!r}")
+        folder = self.find(data) / self.splits[split]
+        places = {label: 0 for label in range(self.classes)}
+        files = []
+        for path, label in self._recordings(folder):
+            files.append((places[label], label, path))
+            places[label] += 1
+        if not files:
+            raise SaformerError(f"no recordings in {folder}: {self.how}")
+        return [(path, label) for _place, label, path in sorted(files)]
+
+    def read(self, path: Path) -> np.ndarray:
+        """The events of one recording in the order of the file: int64 [K, 4] of x, y, polarity and microseconds.
+
+        Raises SaformerError: no such file, a damaged file, or events outside the sensor.
+        """
+        try:
+            rows = self._read(path)
+        except OSError as error:
+            raise SaformerError(f"cannot read {path} ({error.strerror}): {self.how}") from None
+        if len(rows) and not (rows.min() >= 0 and rows[:, :2].max() < self.side and rows[:, 2].max() <= 1):
+            limits = f"events must lie in {self.side} x {self.side} pixels, with polarity 0 or 1"
+            raise SaformerError(f"{path} is not a recording of {self.title} ({limits}): {self.how}")
+        return rows
+
+    def number(self, path: Path) -> int:
+        """The number of a recording, its index."""
+        return int(path.stem)
+
+    @abstractmethod
+    def _recordings(self, folder: Path) -> list[tuple[Path, int]]:
+        """All recordings of a split, in a fixed order, with their labels."""
+
+    @abstractmethod
+    def _read(self, path: Path) -> np.ndarray:
+        """The events. Raises OSError, and SaformerError for a file of another format."""
+
+
+class _Nmnist(Recordings):
+    """A folder for each digit, and in it a file for each recording, 40 bits an event."""
+
+    def _recordings(self, folder: Path) -> list[tuple[Path, int]]:
+        return [(path, digit) for digit in range(self.classes) for path in sorted((folder / str(digit)).glob("*.bin"))]
+
+    def _read(self, path: Path) -> np.ndarray:
+        # Here, because it loads two dozen packages, and only recordings need it.
+        from tonic.io import read_mnist_file
+
+        if (size := path.stat().st_size) % _EVENT_BYTES:
+            raise SaformerError(
+                f"{path} is not a recording of {self.title} ({size} bytes, events have {_EVENT_BYTES}): {self.how}"
+            )
+        events = read_mnist_file(str(path), dtype=_EVENT)
+        return np.stack([events[name] for name in ("x", "y", "p", "t")], axis=1)
+
+
+class _Gesture(Recordings):
+    """A folder for each user and lighting, and in it an array for each gesture: x, y, polarity and milliseconds."""
+
+    def _recordings(self, folder: Path) -> list[tuple[Path, int]]:
+        files = [path for path in sorted(folder.glob("user*/*.npy")) if path.stem.isdigit()]
+        return [(path, int(path.stem)) for path in files if int(path.stem) < self.classes]
+
+    def _read(self, path: Path) -> np.ndarray:
+        try:
+            events = np.load(path, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise SaformerError(f"{path} is not a recording of {self.title} ({error}): {self.how}") from None
+        if events.ndim != 2 or events.shape[1] != 4:
+            raise SaformerError(f"{path} is not a recording of {self.title} (no rows of four numbers): {self.how}")
+        return events.astype(np.int64) * (1, 1, 1, 1000)
+
+    def number(self, path: Path) -> int:
+        """User and gesture: 2403 is gesture 3 of user 24."""
+        user = path.parent.name.removeprefix("user").partition("_")[0]
+        return 100 * int(user) + int(path.stem)
+
+
+NMNIST = _Nmnist(
+    title="N-MNIST",
+    side=34,
+    classes=10,
+    folder="nmnist",
+    splits={"train": "Train", "test": "Test"},
+    where="download Train.zip and Test.zip of N-MNIST from https://www.garrickorchard.com/datasets/n-mnist, "
+    "unpack them into one folder",
+)
+GESTURE = _Gesture(
+    title="DVS128-Gesture",
+    side=128,
+    classes=11,
+    folder="dvsgesture",
+    splits={"train": "ibmGestureTrain", "test": "ibmGestureTest"},
+    where="let tonic.datasets.DVSGesture download DVS128-Gesture",
 )
 
 
-def read_events(path: Path) -> np.ndarray:
-    """The events of one recording in the order of the file: int64 [K, 4] of x, y, polarity and microseconds.
-
-    Raises SaformerError: no such file, a file that was cut off, or events outside the sensor.
-    """
-    # Here, because it loads two dozen packages, and only recordings need it.
-    from tonic.io import read_mnist_file
-
-    try:
-        if (size := path.stat().st_size) % _EVENT_BYTES:
-            raise SaformerError(f"{path} is not an N-MNIST recording ({size} bytes, events have 5): {_WHERE}")
-        events = read_mnist_file(str(path), dtype=_EVENT)
-    except OSError as error:
-        raise SaformerError(f"cannot read {path} ({error.strerror}): {_WHERE}") from None
-    rows = np.stack([events[name] for name in ("x", "y", "p", "t")], axis=1)
-    if rows[:, :2].max(initial=0) >= SENSOR_SIZE:
-        raise SaformerError(f"{path} is not an N-MNIST recording (events must lie in 34 x 34 pixels): {_WHERE}")
-    return rows
-
-
-def frames_of(events: np.ndarray, *, timesteps: int) -> Tensor:
-    """Frames uint8 [timesteps, 2, 34, 34] of a recording.
+def frames_of(events: np.ndarray, *, timesteps: int, side: int) -> Tensor:
+    """Frames uint8 [timesteps, 2, side, side] of a recording.
 
     The time from 0 to the last event is cut into slices of equal duration, whenever the first event comes; a pixel is 1
     if it had at least one event of the channel's polarity (0, 1) in the slice. Without events all frames are empty.
     """
     x, y, polarity, time = events.T
     step = time * timesteps // (time.max(initial=0) + 1)
-    frames = torch.zeros(timesteps, 2, SENSOR_SIZE, SENSOR_SIZE, dtype=torch.uint8)
+    frames = torch.zeros(timesteps, 2, side, side, dtype=torch.uint8)
     frames[step, polarity, y, x] = 1
     return frames
 
 
 def place_frames(frames: Tensor, *, size: int) -> Tensor:
-    """Frames [..., H, W] in the middle of a grid of `size` x `size`, with zeros around them.
+    """Frames [..., S, S] brought to `size` x `size`: in the middle of a larger grid, or with their pixels merged.
 
-    Raises SaformerError: the grid is smaller than the frames.
+    A merged pixel is 1 if any of its pixels is. Raises SaformerError where the smaller size does not divide S.
     """
-    height, width = frames.shape[-2:]
-    if size < max(height, width):
-        raise SaformerError(
-            f"recordings of {height} x {width} pixels do not fit a model of {size} x {size}; "
-            f"use one whose image_size is at least {max(height, width)}"
-        )
-    top, left = (size - height) // 2, (size - width) // 2
-    return F.pad(frames, (left, size - width - left, top, size - height - top))
+    side = frames.shape[-1]
+    if size < side:
+        if side % size:
+            raise SaformerError(
+                f"recordings of {side} x {side} pixels do not fit a model of {size} x {size}; "
+                f"use one whose image_size is at least {side}, or divides it"
+            )
+        return frames.unflatten(-1, (size, -1)).unflatten(-3, (size, -1)).amax(dim=(-3, -1))
+    before = (size - side) // 2
+    after = size - side - before
+    return F.pad(frames, (before, after, before, after))
 
 
-def find_recordings(data: str | Path | None = None) -> Path:
-    """The folder that holds Train and Test: `data`, or what SAFORMER_DATA names, or the folder nmnist inside it.
-
-    Raises SaformerError, saying where to get the data.
-    """
-    given = data if data is not None else os.environ.get(ENVIRONMENT)
-    if not given:
-        raise SaformerError(f"no N-MNIST data given: {_WHERE}")
-    for folder in (Path(given), Path(given) / "nmnist"):
-        if (folder / _SPLITS["test"]).is_dir():
-            return folder
-    raise SaformerError(f"no N-MNIST data in {given}: {_WHERE}")
-
-
-def list_recordings(split: str, data: str | Path | None = None) -> list[tuple[Path, int]]:
-    """Files and digits of the "train" or "test" split, digits interleaved, so that any prefix is balanced.
-
-    Raises SaformerError: no such split, or no recordings.
-    """
-    if split not in _SPLITS:
-        raise SaformerError(f"split must be one of {', '.join(_SPLITS)}, not {split!r}")
-    folder = find_recordings(data) / _SPLITS[split]
-    files = [
-        (place, digit, path)
-        for digit in range(_CLASSES)
-        for place, path in enumerate(sorted((folder / str(digit)).glob("*.bin")))
-    ]
-    if not files:
-        raise SaformerError(f"no recordings in {folder}: {_WHERE}")
-    return [(path, digit) for _place, digit, path in sorted(files)]
+def recordings_of(config: ModelConfig) -> Recordings:
+    """The data set that a network takes by its classes: DVS128-Gesture for 11 of them, and otherwise N-MNIST."""
+    return GESTURE if config.classes == GESTURE.classes else NMNIST
 
 
 def load_recordings(
@@ -126,23 +195,26 @@ def load_recordings(
     """
     if config.input is not Input.EVENTS or config.in_channels != 2:
         raise SaformerError("recordings have two polarities: the model must have input = events and in_channels = 2")
-    files = list_recordings(split, data)
+    source = recordings_of(config)
+    if source is GESTURE and not source.is_in(data) and NMNIST.is_in(data):
+        source = NMNIST
+    files = source.files(split, data)
     chosen = [files[number] for number in select_range(len(files), first=first, count=count)]
     frames = [
-        place_frames(frames_of(read_events(path), timesteps=config.timesteps), size=config.image_size)
-        for path, _digit in chosen
+        place_frames(frames_of(source.read(path), timesteps=config.timesteps, side=source.side), size=config.image_size)
+        for path, _label in chosen
     ]
     return ImageSet(
         images=torch.stack(frames),
-        labels=torch.tensor([digit for _path, digit in chosen]),
-        indices=torch.tensor([int(path.stem) for path, _digit in chosen]),
+        labels=torch.tensor([label for _path, label in chosen]),
+        indices=torch.tensor([source.number(path) for path, _label in chosen]),
     )
 
 
 def takes_recordings(config: ModelConfig) -> bool:
     """Whether a model is one for N-MNIST: two polarities, ten classes, and room for the sensor."""
-    fits = config.in_channels == 2 and config.image_size >= SENSOR_SIZE
-    return config.input is Input.EVENTS and fits and config.classes == _CLASSES
+    fits = config.in_channels == 2 and config.image_size >= NMNIST.side
+    return config.input is Input.EVENTS and fits and config.classes == NMNIST.classes
 
 
 def random_frames(config: ModelConfig, count: int, *, seed: int = 0, first: int = 0) -> ImageSet:

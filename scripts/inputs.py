@@ -29,8 +29,8 @@ DataFolder = Annotated[
         "--data",
         metavar="DIR",
         envvar=ENVIRONMENT,
-        help="Folder with the python version of CIFAR-10, or for a model with event input with the N-MNIST recordings "
-        "(Train and Test). Without it, the 100 images or 10 recordings that come with the project, or random frames.",
+        help="Folder with the published data that fit the model: CIFAR-10, CIFAR-100, Fashion-MNIST, N-MNIST or "
+        "DVS128-Gesture. Without it, the 100 images or 10 recordings that come with the project, or random frames.",
     ),
 ]
 RandomFrames = Annotated[

@@ -1,4 +1,4 @@
-"""Recordings in the official N-MNIST layout, their frames, random frames, and models that take them."""
+"""Recordings in their published layouts, their frames, random frames, and models that take them."""
 
 import dataclasses
 
@@ -15,13 +15,12 @@ from golden.data import ENVIRONMENT, NO_LABEL
 from golden.errors import SaformerError
 from golden.evaluate import evaluate
 from golden.events import (
-    find_recordings,
+    GESTURE,
+    NMNIST,
     frames_of,
-    list_recordings,
     load_recordings,
     place_frames,
     random_frames,
-    read_events,
 )
 from golden.integer import run
 from golden.layers import LayerKind
@@ -61,13 +60,13 @@ def folder(tmp_path):
 def test_format(tmp_path):
     path = tmp_path / "one.bin"
     path.write_bytes(bytes([3, 33, 0x80 | 0x12, 0x34, 0x56, 33, 4, 0x7F, 0xFF, 0xFF]))
-    assert read_events(path).tolist() == [[3, 33, 1, 0x123456], [33, 4, 0, 2**23 - 1]]
+    assert NMNIST.read(path).tolist() == [[3, 33, 1, 0x123456], [33, 4, 0, 2**23 - 1]]
 
 
 def test_time_overflows(tmp_path):
     path = tmp_path / "one.bin"
     path.write_bytes(packed([(1, 1, 0, 8000), (0, 240, 0, 0), (2, 2, 1, 5), (0, 240, 0, 0), (3, 3, 0, 9)]))
-    assert read_events(path).tolist() == [[1, 1, 0, 8000], [2, 2, 1, 5 + 2**13], [3, 3, 0, 9 + 2**14]]
+    assert NMNIST.read(path).tolist() == [[1, 1, 0, 8000], [2, 2, 1, 5 + 2**13], [3, 3, 0, 9 + 2**14]]
 
 
 def test_damaged_recordings(tmp_path):
@@ -76,10 +75,10 @@ def test_damaged_recordings(tmp_path):
     cut_off = [whole[:length] for length in range(1, len(whole)) if length != 5]
     for content in (*cut_off, packed([(34, 0, 0, 1)]), packed([(0, 34, 0, 1)]), packed([(1, 1, 0, 1), (0, 255, 0, 2)])):
         path.write_bytes(content)
-        with pytest.raises(SaformerError, match=r"is not an N-MNIST recording .*: download Train.zip and Test.zip"):
-            read_events(path)
+        with pytest.raises(SaformerError, match=r"is not a recording of N-MNIST .*: download Train.zip and Test.zip"):
+            NMNIST.read(path)
     with pytest.raises(SaformerError, match=r"cannot read .*none.bin .*: download Train.zip"):
-        read_events(tmp_path / "none.bin")
+        NMNIST.read(tmp_path / "none.bin")
 
 
 @pytest.mark.parametrize("timesteps", [1, 3, 4, 16])
@@ -88,7 +87,7 @@ def test_frames_by_hand(timesteps):
     expected = np.zeros((timesteps, 2, 34, 34), int)
     for x, y, polarity, time in events:
         expected[time * timesteps // (300_000 + 1), polarity, y, x] = 1
-    frames = frames_of(np.array(events), timesteps=timesteps)
+    frames = frames_of(np.array(events), timesteps=timesteps, side=34)
     assert frames.dtype == torch.uint8
     assert np.array_equal(frames.numpy(), expected)
     assert frames[0, 1, 0, 33] == frames[-1, 0, 33, 0] == 1
@@ -99,7 +98,7 @@ def test_odd_recordings(tmp_path):
 
     def frames(events):
         path.write_bytes(packed(events))
-        return frames_of(read_events(path), timesteps=4)
+        return frames_of(NMNIST.read(path), timesteps=4, side=34)
 
     # None, or an overflow of the time alone: empty frames.
     for events in ([], [(0, 240, 0, 1)]):
@@ -124,34 +123,81 @@ def test_place_frames():
     assert placed.sum() == frames.sum()
     assert place_frames(frames, size=37)[0, 0, 1:35, 1:35].all()
     assert torch.equal(place_frames(frames, size=34), frames)
-    with pytest.raises(SaformerError, match=r"34 x 34 pixels do not fit a model of 32 x 32; .* at least 34"):
+    with pytest.raises(
+        SaformerError, match=r"34 x 34 pixels do not fit a model of 32 x 32; .* at least 34, or divides it"
+    ):
         place_frames(frames, size=32)
 
 
 def test_recordings(folder, monkeypatch):
-    files = list_recordings("test", folder)
+    files = NMNIST.files("test", folder)
     assert [digit for _path, digit in files] == [*range(10), *range(10), *(digit for digit in range(10) if digit != 7)]
     chosen = load_recordings(EVENTS, "test", folder / "nmnist", first=10, count=3)
     assert chosen.labels.tolist() == [0, 1, 2]
     assert chosen.indices.tolist() == [60_002, 60_005, 60_008]
-    expected = place_frames(frames_of(np.array(recording(60_005)), timesteps=4), size=36)
+    expected = place_frames(frames_of(np.array(recording(60_005)), timesteps=4, side=34), size=36)
     assert torch.equal(chosen.images[1], expected)
     monkeypatch.setenv(ENVIRONMENT, str(folder))
-    assert find_recordings() == folder / "nmnist"
+    assert NMNIST.find() == folder / "nmnist"
     assert len(load_recordings(EVENTS, "test")) == 29
+
+
+@pytest.fixture
+def gestures(tmp_path):
+    """DVS128-Gesture as tonic unpacks it: two users, three gestures each."""
+    rng = np.random.default_rng(1)
+    for user in ("user24_led", "user25_lab"):
+        place = tmp_path / "dvsgesture" / "ibmGestureTest" / user
+        place.mkdir(parents=True)
+        for gesture in (0, 4, 10):
+            times = np.sort(rng.integers(0, 6000, 50))
+            events = np.stack([*rng.integers(0, 128, (2, 50)), rng.integers(0, 2, 50), times], axis=1)
+            np.save(place / f"{gesture}.npy", events.astype(np.float64))
+        (place / "notes.npy").touch()
+    return tmp_path
+
+
+def test_gestures(gestures):
+    config = CONFIGS["2-256"]
+    chosen = load_recordings(config, "test", gestures)
+    assert chosen.labels.tolist() == [0, 4, 10, 0, 4, 10]
+    assert chosen.indices.tolist() == [2400, 2404, 2410, 2500, 2504, 2510]
+    events = np.load(gestures / "dvsgesture" / "ibmGestureTest" / "user24_led" / "4.npy").astype(int)
+    expected = np.zeros((16, 2, 64, 64), int)
+    for x, y, polarity, time in events:
+        expected[time * 1000 * 16 // (events[:, 3].max() * 1000 + 1), polarity, y // 2, x // 2] = 1
+    assert np.array_equal(chosen.images[1].numpy(), expected)
+    # Eleven classes, but no gestures at hand.
+    with pytest.raises(SaformerError, match=r"no DVS128-Gesture data in .*: let tonic"):
+        load_recordings(config, "test", gestures / "dvsgesture" / "ibmGestureTest")
+
+
+def test_damaged_gestures(gestures):
+    path = gestures / "dvsgesture" / "ibmGestureTest" / "user24_led" / "4.npy"
+    whole = path.read_bytes()
+    for content in (b"", whole[:60], whole[:-8]):
+        path.write_bytes(content)
+        with pytest.raises(SaformerError, match=r"4.npy is not a recording of DVS128-Gesture \("):
+            GESTURE.read(path)
+    for wrong in (np.zeros((3, 5)), np.array([[128, 0, 0, 1]]), np.array([[0, 0, 2, 1]]), np.array([[0, -1, 0, 1]])):
+        np.save(path, wrong)
+        with pytest.raises(SaformerError, match=r"4.npy is not a recording of DVS128-Gesture \("):
+            GESTURE.read(path)
+    np.save(path, np.zeros((0, 4)))
+    assert not frames_of(GESTURE.read(path), timesteps=4, side=128).any()
 
 
 def test_missing_recordings(folder, tmp_path, monkeypatch):
     monkeypatch.delenv(ENVIRONMENT, raising=False)
     where = "download Train.zip and Test.zip of N-MNIST from https://www.garrickorchard.com/datasets/n-mnist"
     with pytest.raises(SaformerError, match=f"no N-MNIST data given: {where}"):
-        list_recordings("test")
+        NMNIST.files("test")
     with pytest.raises(SaformerError, match=f"no N-MNIST data in .*: {where}"):
-        list_recordings("test", tmp_path / "elsewhere")
+        NMNIST.files("test", tmp_path / "elsewhere")
     with pytest.raises(SaformerError, match=f"no recordings in .*Train: {where}"):
-        list_recordings("train", folder)
+        NMNIST.files("train", folder)
     with pytest.raises(SaformerError, match="split must be one of train, test, not 'dev'"):
-        list_recordings("dev", folder)
+        NMNIST.files("dev", folder)
     with pytest.raises(SaformerError, match=r"3 images from number 28 on .* has 29; ask for fewer"):
         load_recordings(EVENTS, "test", folder, first=28, count=3)
     for wrong in (CONFIGS["tiny"], dataclasses.replace(EVENTS, in_channels=3)):
