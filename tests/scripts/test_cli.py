@@ -53,7 +53,7 @@ def test_help(command, capsys):
         (["golden", "2-512", "--json", "."], "it is a folder; name a file"),
         (["golden", "2-512", "--images", "101"], "the data set has 100"),
         (["golden", "2-512", "--data", "no/data"], "no CIFAR-10 data in no/data"),
-        (["golden", "events.toml", "--data", "no/data"], "no N-MNIST data in no/data"),
+        (["golden", "events.toml", "--data", "no/data"], "no DVS128-Gesture data in no/data"),
         (["golden", "tiny", "--random"], "random frames are for models with event input, and tiny takes images"),
         (["cosim", "--engine", "spice"], "'spice' is not one of 'native', 'cocotb'"),
         (["cosim", "--query", "none"], "'none' is not one of 'pooled', 'tokens'"),
