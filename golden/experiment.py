@@ -94,6 +94,7 @@ EXPERIMENTS = {
                 "as the paper reads": {"aggregate_threshold": 1.0, "mix_threshold": 1.0, "attention_gain": 1.0},
                 "lower thresholds": {"attention_gain": 1.0},
                 "lower thresholds, larger Q and K": {},
+                "the same, quiet convolution": {"convolution_gain": 0.25},
             },
         ),
         Experiment(

@@ -49,6 +49,7 @@ class TrainPlan:
     rotation, zoom: most degrees and most share of the size by which training images are turned and scaled.
     attention_gain: what the weights of the batch norms of Q, K and V start at. A neuron that keeps half of its membrane
         sees half of a current at once; 2 makes up for it, so that Q and K fire from the beginning and the mask lives.
+    convolution_gain: likewise of SASA's depthwise convolution; where it starts quietly, masked keys are heard first.
     bfloat16: compute in bfloat16 before the quantised stage. Faster only on processors that have instructions for it;
         on others it is several times slower.
     """
@@ -66,6 +67,7 @@ class TrainPlan:
     rotation: float = 0.0
     zoom: float = 0.0
     attention_gain: float = 2.0
+    convolution_gain: float = 1.0
     bfloat16: bool = False
 
     def __post_init__(self):
@@ -76,7 +78,8 @@ class TrainPlan:
             raise SaformerError(
                 f"rotation must be 0 to 180 degrees and zoom a share below 1, not {self.rotation!r} and {self.zoom!r}"
             )
-        if self.attention_gain <= 0:
-            raise SaformerError(f"attention_gain must be above 0, not {self.attention_gain!r}")
+        for field in ("attention_gain", "convolution_gain"):
+            if getattr(self, field) <= 0:
+                raise SaformerError(f"{field} must be above 0, not {getattr(self, field)!r}")
         if [stage.quantised for stage in self.stages] != [False] * (len(self.stages) - 1) + [True]:
             raise SaformerError("the last stage of a training plan, and only the last, must be quantised")

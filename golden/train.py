@@ -23,13 +23,11 @@ from golden.data import ImageSet, check_images
 from golden.errors import SaformerError
 from golden.files import write_atomically
 from golden.integer import IntegerModel
-from golden.model import SAFormer
+from golden.model import SAFormer, Sasa
 from golden.plan import Stage, TrainPlan
 from golden.quantise import export, quantise
 from golden.tensors import tensor_specs
 
-# What a checkpoint must share with a plan, besides its configuration and stages.
-_DECIDING = ("seed", "attention_gain")
 # Tells the generator of a step's augmentation from that of an epoch's order.
 _AUGMENTATION = 1 << 20
 
@@ -140,6 +138,8 @@ def _start(plan: TrainPlan) -> _Run:
     for block in model.blocks:
         for projection in block.attention.projections():
             projection.bn.weight.data.fill_(plan.attention_gain)
+        if isinstance(block.attention, Sasa) and plan.config.dwc:
+            block.attention.dwc.bn.weight.data.fill_(plan.convolution_gain)
     model = _prepare(model, plan.stages[0])
     return _Run(plan=plan, stage=0, step=0, model=model, optimiser=_optimiser(plan, model), history=[])
 
@@ -166,8 +166,7 @@ def _next_stage(run: _Run) -> _Run:
 def _resume(plan: TrainPlan, state: dict) -> _Run:
     stage = state["stage"]
     done = [dataclasses.asdict(each) for each in plan.stages[: stage + 1]]
-    same = all(getattr(plan, key) == state[key] for key in _DECIDING)
-    if not same or done != state["stages"] or plan.config.to_dict() != state["config"]:
+    if done != state["stages"] or plan.config.to_dict() != state["config"] or _settings(plan) != state["settings"]:
         raise SaformerError("the checkpoint belongs to another plan; train in another folder, or repeat its settings")
     model = _prepare(SAFormer(plan.config), plan.stages[stage])
     model.load_state_dict(state["model"])
@@ -177,11 +176,17 @@ def _resume(plan: TrainPlan, state: dict) -> _Run:
     return _Run(plan=plan, stage=stage, model=model, optimiser=optimiser, **kept)
 
 
+def _settings(plan: TrainPlan) -> dict:
+    """What decides a run besides the configuration and the stages."""
+    other = ("config", "stages", "checkpoint_every")
+    return {name: value for name, value in vars(plan).items() if name not in other}
+
+
 def _save(run: _Run, path: Path) -> None:
     state = {
         "stages": [dataclasses.asdict(stage) for stage in run.plan.stages[: run.stage + 1]],
         "config": run.plan.config.to_dict(),
-        **{key: getattr(run.plan, key) for key in _DECIDING},
+        "settings": _settings(run.plan),
         "model": run.model.state_dict(),
         "optimiser": run.optimiser.state_dict(),
         **{key: getattr(run, key) for key in ("stage", "step", "history", "best", "loss_sum", "seconds")},

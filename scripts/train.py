@@ -31,7 +31,7 @@ def train(
             "--data",
             metavar="DIR",
             envvar=ENVIRONMENT,
-            help="Folder with the python version of CIFAR-10 (event input: N-MNIST); needed.",
+            help="Folder with the published data that fit the model; needed.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Seed of weights, order and augmentation.")] = 1,

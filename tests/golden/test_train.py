@@ -83,8 +83,21 @@ def test_training_learns(tmp_path, data):
 def test_checkpoint_of_another_plan(tmp_path, data):
     with pytest.raises(Killed):
         run_training(PLAN, data=data, folder=tmp_path, on_step=_kill_after(4), progress=False)
-    with pytest.raises(SaformerError, match="belongs to another plan"):
-        run_training(dataclasses.replace(PLAN, seed=2), data=data, folder=tmp_path, progress=False)
+    for changes in ({"seed": 2}, {"convolution_gain": 0.5}, {"rotation": 5.0}):
+        with pytest.raises(SaformerError, match="belongs to another plan"):
+            run_training(dataclasses.replace(PLAN, **changes), data=data, folder=tmp_path, progress=False)
+
+
+def test_gains_at_the_start(tmp_path, data):
+    plan = dataclasses.replace(PLAN, attention_gain=1.5, convolution_gain=0.25)
+    with pytest.raises(Killed):
+        run_training(plan, data=data, folder=tmp_path, on_step=_kill_after(3), progress=False)
+    model = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["model"]
+    for name, gain in (("q", 1.5), ("k", 1.5), ("dwc", 0.25)):
+        # Three steps of training have moved them by no more than the learning rate each.
+        weights = model[f"blocks.0.attention.{name}.bn.weight"]
+        assert (weights - gain).abs().max() < 3 * STAGES[0].rate + 1e-6
+    assert (model["blocks.0.fc1.bn.weight"] - 1).abs().max() < 0.01
 
 
 def test_later_stages_may_change(tmp_path, data):
@@ -114,6 +127,12 @@ def test_bad_plans():
         TrainPlan(config=CONFIG, stages=STAGES[:2])
     with pytest.raises(SaformerError, match="batch must be at least 1, not 0"):
         dataclasses.replace(PLAN, batch=0)
+    for changes, message in (
+        ({"attention_gain": 0.0}, "attention_gain must be above 0, not 0.0"),
+        ({"rotation": 200.0}, "rotation must be 0 to 180 degrees and zoom a share below 1, not 200.0 and 0.0"),
+    ):
+        with pytest.raises(SaformerError, match=message):
+            dataclasses.replace(PLAN, **changes)
     with pytest.raises(SaformerError, match="epochs of stage one-step must be at least 1"):
         dataclasses.replace(STAGES[0], epochs=0)
     with pytest.raises(SaformerError, match="0 <= final_rate <= rate"):
