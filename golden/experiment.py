@@ -51,7 +51,7 @@ class Experiment:
 
     `axis` is the field of the configuration, a number, that the variants differ in, if there is one.
 
-    Raises SaformerError: a variant is no valid configuration.
+    Raises SaformerError: a variant is no valid configuration, or changes what does not exist.
     """
 
     name: str
@@ -62,16 +62,17 @@ class Experiment:
     stages: tuple[Stage, ...] = STAGES
 
     def __post_init__(self):
-        for variant in self.variants:
+        for variant, changes in self.variants.items():
             self.config(variant)
+            if unknown := sorted(set(changes) - set(_fields(ModelConfig)) - set(_fields(TrainPlan))):
+                raise SaformerError(f"{variant} changes {unknown[0]}, which neither a configuration nor a plan has")
 
     def config(self, variant: str) -> ModelConfig:
         """The configuration of a variant."""
         return dataclasses.replace(self.base, **self._changes(variant, ModelConfig))
 
     def _changes(self, variant: str, what: type) -> dict[str, object]:
-        fields = {field.name for field in dataclasses.fields(what)}
-        return {name: value for name, value in self.variants[variant].items() if name in fields}
+        return {name: value for name, value in self.variants[variant].items() if name in _fields(what)}
 
     def plan(self, variant: str, seed: int) -> TrainPlan:
         """How a variant is trained; its own timesteps take the place of the base's."""
@@ -80,6 +81,10 @@ class Experiment:
         stages = tuple(dataclasses.replace(stage, timesteps=steps[stage.name]) for stage in self.stages)
         settings = {"batch": BATCH, "validation": VALIDATION_IMAGES, "warmup": 100} | self._changes(variant, TrainPlan)
         return TrainPlan(config=config, stages=stages, seed=seed, **settings)
+
+
+def _fields(what: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(what)]
 
 
 _OTHERS = ("SSA", "SDSA", "QK-token", "QK-channel", "A2OS2A", "VSA")
@@ -111,10 +116,7 @@ EXPERIMENTS = {
         Experiment(
             name="mechanisms",
             question="Spiking attention mechanisms, trained alike.",
-            variants={
-                "SASA": {},
-                **{name: {"attention": name.lower()} for name in _OTHERS},
-            },
+            variants={"SASA": {}, **{name: {"attention": name.lower()} for name in _OTHERS}},
         ),
         Experiment(
             name="aggregation",

@@ -144,6 +144,11 @@ def test_questions_are_listed(capsys):
     assert capsys.readouterr().out.count("\n") == len(EXPERIMENTS)
 
 
+def test_a_variant_changes_what_exists():
+    with pytest.raises(SaformerError, match="typo changes dwcs, which neither a configuration nor a plan has"):
+        dataclasses.replace(SMALL, variants={"typo": {"dwcs": False}})
+
+
 def test_unknown_experiment(capsys):
     assert main(["experiment", "none"]) == 2
     assert "no experiment 'none': use one of mask," in capsys.readouterr().err
