@@ -119,6 +119,19 @@ EXPERIMENTS = {
             variants={"SASA": {}, **{name: {"attention": name.lower()} for name in _OTHERS}},
         ),
         Experiment(
+            name="neurons",
+            question="Neurons of the layers, trained alike.",
+            variants={
+                "LIF": {},
+                "LIF, soft reset": {"reset": "soft"},
+                "LIF, decay 3/4": {"decay": 0.75},
+                "IF": {"neuron": "if"},
+                "ternary": {"neuron": "ternary"},
+                "ReLU count": {"neuron": "relu-count"},
+                "PMSM": {"neuron": "pmsm"},
+            },
+        ),
+        Experiment(
             name="aggregation",
             question="Accuracy, operations and memory against the number of windows n (figure 6).",
             variants={f"n = {n}": {"windows": n} for n in (1, 4, 16, 64)},

@@ -10,7 +10,8 @@ from golden.calibrate import init_model
 from golden.container import load_model
 from golden.data import fit_images
 from golden.errors import SaformerError
-from golden.evaluate import evaluate
+from golden.evaluate import evaluate, predict
+from golden.events import BUNDLED_RECORDINGS, NMNIST, load_recordings
 from golden.integer import run
 from golden.layers import layers
 
@@ -46,6 +47,23 @@ def test_bundled_model_classifies(bundled):
     result = evaluate(load_model("tiny"), bundled.images, bundled.labels)
     assert result["accuracy"] == 0.8
     assert 0 < result["energy_mj"]["eq19"] < result["energy_mj"]["paper"]
+
+
+def test_event_model_classifies():
+    model = load_model("events")
+    recordings = load_recordings(model.config, "test", BUNDLED_RECORDINGS)
+    assert predict(model, recordings.images).tolist() == recordings.labels.tolist()
+
+
+@pytest.mark.skipif(not NMNIST.is_in(), reason="SAFORMER_DATA names no folder with N-MNIST")
+def test_event_model_classifies_all_recordings_at_hand():
+    model = load_model("events")
+    recordings = load_recordings(model.config, "test")
+    right = predict(model, recordings.images) == recordings.labels
+    assert float(right.float().mean()) >= 0.97
+    # A masked key matters: the mask fires in a good share of channels.
+    rates = evaluate(model, recordings.images[:20], recordings.labels[:20])["mask_rate"]
+    assert all(rate > 0.1 for rate in rates.values())
 
 
 def test_no_images(small):
