@@ -15,7 +15,7 @@ def test_named_configurations():
     assert [tiny.stage_side(stage) for stage in range(1, 6)] == [32, 32, 32, 16, 8]
     dvs = load_config("2-256")
     assert (dvs.input, dvs.timesteps, dvs.in_channels, dvs.tokens) == (Input.EVENTS, 16, 2, 256)
-    assert [config.name for config in CONFIGS.values() if config.input is Input.EVENTS] == ["2-256"]
+    assert [config.name for config in CONFIGS.values() if config.input is Input.EVENTS] == ["events", "2-256"]
 
 
 def test_toml(tmp_path):
