@@ -15,7 +15,7 @@ import torch
 from golden.config import ModelConfig
 from golden.data import BUNDLED_IMAGES, ImageSet, choose_bundled, save_bundled
 from golden.errors import SaformerError
-from golden.sources import Source
+from golden.sources import Source, choose_source
 
 _PICKLE_NAMES = {
     ("numpy.core.multiarray", "_reconstruct"),
@@ -161,9 +161,7 @@ def load_images(config: ModelConfig, split: str, data: str | Path | None = None)
         fitting = CIFAR100
     elif config.in_channels == FASHION_MNIST.channels:
         fitting = FASHION_MNIST
-    if fitting is not CIFAR10 and not fitting.is_in(data) and CIFAR10.is_in(data):
-        fitting = CIFAR10
-    return fitting.load(split, data)
+    return choose_source(fitting, CIFAR10, data).load(split, data)
 
 
 if __name__ == "__main__":

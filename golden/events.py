@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from golden.config import Input, ModelConfig
 from golden.data import NO_LABEL, ImageSet, select_range
 from golden.errors import SaformerError
-from golden.sources import Source
+from golden.sources import Source, choose_source
 
 BUNDLED_RECORDINGS = Path(__file__).resolve().parent.parent / "models" / "nmnist"
 """One recording of each digit, of the test split (N-MNIST, G. Orchard et al., 2015, CC BY-SA 4.0)."""
@@ -68,9 +68,11 @@ class Recordings(Source):
         except OSError as error:
             raise SaformerError(f"cannot read {path} ({error.strerror}): {self.how}") from None
         if len(rows) and not (rows.min() >= 0 and rows[:, :2].max() < self.side and rows[:, 2].max() <= 1):
-            limits = f"events must lie in {self.side} x {self.side} pixels, with polarity 0 or 1"
-            raise SaformerError(f"{path} is not a recording of {self.title} ({limits}): {self.how}")
+            raise self._wrong(path, f"events must lie in {self.side} x {self.side} pixels, with polarity 0 or 1")
         return rows
+
+    def _wrong(self, path: Path, why: object) -> SaformerError:
+        return SaformerError(f"{path} is not a recording of {self.title} ({why}): {self.how}")
 
     def number(self, path: Path) -> int:
         """The number of a recording, its index."""
@@ -96,9 +98,7 @@ class _Nmnist(Recordings):
         from tonic.io import read_mnist_file
 
         if (size := path.stat().st_size) % _EVENT_BYTES:
-            raise SaformerError(
-                f"{path} is not a recording of {self.title} ({size} bytes, events have {_EVENT_BYTES}): {self.how}"
-            )
+            raise self._wrong(path, f"{size} bytes, events have {_EVENT_BYTES}")
         events = read_mnist_file(str(path), dtype=_EVENT)
         return np.stack([events[name] for name in ("x", "y", "p", "t")], axis=1)
 
@@ -114,9 +114,9 @@ class _Gesture(Recordings):
         try:
             events = np.load(path, allow_pickle=False)
         except (ValueError, EOFError) as error:
-            raise SaformerError(f"{path} is not a recording of {self.title} ({error}): {self.how}") from None
+            raise self._wrong(path, error) from None
         if events.ndim != 2 or events.shape[1] != 4:
-            raise SaformerError(f"{path} is not a recording of {self.title} (no rows of four numbers): {self.how}")
+            raise self._wrong(path, "no rows of four numbers")
         return events.astype(np.int64) * (1, 1, 1, 1000)
 
     def number(self, path: Path) -> int:
@@ -195,9 +195,7 @@ def load_recordings(
     """
     if config.input is not Input.EVENTS or config.in_channels != 2:
         raise SaformerError("recordings have two polarities: the model must have input = events and in_channels = 2")
-    source = recordings_of(config)
-    if source is GESTURE and not source.is_in(data) and NMNIST.is_in(data):
-        source = NMNIST
+    source = choose_source(recordings_of(config), NMNIST, data)
     files = source.files(split, data)
     chosen = [files[number] for number in select_range(len(files), first=first, count=count)]
     frames = [

@@ -4,6 +4,7 @@ import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from golden.data import ENVIRONMENT
 from golden.errors import SaformerError
@@ -55,3 +56,11 @@ class Source(ABC):
     @abstractmethod
     def _is(self, folder: Path) -> bool:
         """Whether a folder looks like it."""
+
+
+_Kind = TypeVar("_Kind", bound=Source)
+
+
+def choose_source(fitting: _Kind, other: _Kind, data: str | Path | None) -> _Kind:
+    """The data set that fits; the other one where only that is in the folder."""
+    return other if other.is_in(data) and not fitting.is_in(data) else fitting

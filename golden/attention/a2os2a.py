@@ -1,17 +1,16 @@
 """Accurate addition-only spiking self-attention (A2OS2A): binary queries, counted keys, ternary values."""
 
 from collections.abc import Mapping
-from fractions import Fraction
 
 import torch
 from torch import Tensor
 
 from golden.attention.core import UNIT_BITS, Work, per_head, per_step
 from golden.attention.scores import Scores
-from golden.config import ModelConfig
+from golden.config import ModelConfig, NeuronKind
 from golden.neurons.dynamics import Dynamics
-from golden.neurons.kinds import Levels, Ternary
-from golden.neurons.registry import attention_neuron
+from golden.neurons.kinds import Ternary
+from golden.neurons.registry import attention_neuron, neuron_of
 
 THRESHOLD = 0.5
 # ReLU(K) is counted in halves of the network's threshold, so that the channels of a score have one unit.
@@ -24,9 +23,9 @@ class A2os2a(Scores):
     threshold = int(THRESHOLD / KEY_SHARE * 2**UNIT_BITS)
 
     def neuron(self, part: str, config: ModelConfig) -> Dynamics:
-        binary = attention_neuron(config)
         if part == "k":
-            return Levels(keep=Fraction(0), gain=Fraction(1), high=config.levels)
+            return neuron_of(NeuronKind.RELU_COUNT, config)
+        binary = attention_neuron(config)
         return Ternary(keep=binary.keep, gain=binary.gain, low=-1) if part == "v" else binary
 
     def share(self, part: str) -> float:

@@ -15,6 +15,19 @@ CURRENT_BITS = 28
 def layer_neuron(config: ModelConfig) -> Dynamics:
     """The neuron whose output a layer with weights reads: after conv1 to conv4, on the stream, in the MLP, the head.
 
+    Raises as `neuron_of`.
+    """
+    return neuron_of(config.neuron, config)
+
+
+def attention_neuron(config: ModelConfig) -> Dynamics:
+    """The neurons inside an attention, which are binary, because its formulas are of bits. Raises as `neuron_of`."""
+    return neuron_of(NeuronKind.IF if config.neuron is NeuronKind.IF else NeuronKind.LIF, config)
+
+
+def neuron_of(kind: NeuronKind, config: ModelConfig) -> Dynamics:
+    """A neuron of some kind, with the decay and the levels of a configuration.
+
     Raises SaformerError: the membrane needs more bits than are exact, for this decay and so many timesteps.
     """
     keep = Fraction(config.decay)
@@ -26,22 +39,11 @@ def layer_neuron(config: ModelConfig) -> Dynamics:
         NeuronKind.RELU_COUNT: Levels(keep=Fraction(0), gain=Fraction(1), high=config.levels),
         NeuronKind.PMSM: Levels(**lossless, low=-config.levels, high=config.levels),
     }
-    return _checked(kinds[config.neuron], config)
-
-
-def attention_neuron(config: ModelConfig) -> Dynamics:
-    """The neurons inside an attention, which are binary, because its formulas are of bits. Raises as `layer_neuron`."""
-    if config.neuron is NeuronKind.IF:
-        return layer_neuron(config)
-    keep = Fraction(config.decay)
-    return _checked(Binary(keep=keep, gain=1 - keep), config)
-
-
-def _checked(dynamics: Dynamics, config: ModelConfig) -> Dynamics:
+    dynamics = kinds[kind]
     bits = membrane_bits(dynamics, current_bits=CURRENT_BITS, timesteps=config.timesteps)
     if bits > EXACT_BITS:
         raise SaformerError(
-            f"an exact membrane of {config.neuron} with decay {config.decay} needs {bits} bits after "
+            f"an exact membrane of {kind} with decay {config.decay} needs {bits} bits after "
             f"{config.timesteps} timesteps, and {EXACT_BITS} are exact: take fewer timesteps, or a decay of fewer bits"
         )
     return dynamics
