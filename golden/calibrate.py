@@ -35,6 +35,9 @@ from golden.neurons.registry import attention_neuron, layer_neuron
 from golden.tensors import MAX_SHIFT, LayerTensors, TensorSpec, layer_tensors, parameter_limit, tensor_specs
 
 CALIBRATION_IMAGES = 8
+"""Images, or recordings, that are calibrated on, unless they are large: see `calibration_count`."""
+CALIBRATION_SITES = 2**17
+"""Pixels times timesteps of all of them that are enough."""
 # Firing rates in percent that trained models show: convolutions and K, the attention's output, the MLP's hidden layer,
 # and LIF(U).
 CONV_RATE, MIX_RATE, HIDDEN_RATE, STREAM_RATE = 15, 8, 9, 25
@@ -103,7 +106,7 @@ class _Calibration:
 
 def _channel_sums(x: Tensor) -> Tensor:
     """Sums over all axes but that of the channels, [..., C, H, W] to int64 [C]."""
-    return x.movedim(-3, 0).flatten(1).sum(dim=1, dtype=torch.int64)
+    return x.flatten(-2).sum(dim=-1, dtype=torch.int64).flatten(0, -2).sum(dim=0)
 
 
 def _find_threshold(spikes: Callable[[Tensor], Tensor], per_myriad: Tensor, *, low: int, high: int) -> Tensor:
@@ -112,8 +115,8 @@ def _find_threshold(spikes: Callable[[Tensor], Tensor], per_myriad: Tensor, *, l
     high = torch.full_like(low, high)
     while bool((low < high).any()):
         middle = (low + high) >> 1
-        fired = spikes(middle)
-        enough = _channel_sums(fired.ne(0)) * 10_000 <= per_myriad * (fired.numel() // len(low))
+        fired = spikes(middle).ne(0)
+        enough = _channel_sums(fired) * 10_000 <= per_myriad * (fired.numel() // len(low))
         low, high = torch.where(enough, low, middle + 1), torch.where(enough, middle, high)
     return low
 
@@ -133,14 +136,20 @@ def _draw(name: str, spec: TensorSpec, config: ModelConfig, generator: torch.Gen
     return torch.zeros(spec.shape, dtype=spec.dtype)
 
 
+def calibration_count(config: ModelConfig) -> int:
+    """Images, or recordings, that `init_model` looks at."""
+    return min(CALIBRATION_IMAGES, max(1, CALIBRATION_SITES // (config.timesteps * config.image_size**2)))
+
+
 def _calibration_input(config: ModelConfig, images: Tensor | None) -> Tensor:
     """What `init_model` calibrates on."""
+    count = calibration_count(config)
     if config.input is Input.EVENTS:
-        frames = random_frames(config, CALIBRATION_IMAGES).images if images is None else images[:CALIBRATION_IMAGES]
+        frames = random_frames(config, count).images if images is None else images[:count]
         check_images(config, frames)
         return frames
     pixels = load_bundled().images if images is None else images
-    return fit_images(pixels[:CALIBRATION_IMAGES], channels=config.in_channels, size=config.image_size)
+    return fit_images(pixels[:count], channels=config.in_channels, size=config.image_size)
 
 
 def init_model(

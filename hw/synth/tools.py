@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import platformdirs
+from filelock import FileLock
 
 from golden.errors import SaformerError
 
@@ -37,27 +38,36 @@ def cached_folder(kind: str, key: str, work: Callable[[Path], None], *, keep: Se
     """Return the folder of a result in the cache, letting ``work`` fill it if it is not there yet.
 
     The work is done in a temporary folder that is renamed when it is complete, so an interrupted one leaves nothing
-    that looks finished; only the files of ``keep`` stay. Raises SaformerError when the cache cannot be written.
+    that looks finished; only the files of ``keep`` stay. A process that wants what another one works on waits for it.
+    Raises SaformerError when the cache cannot be written.
     """
-    target = cache_dir() / kind / key
+    target, locks = cache_dir() / kind / key, cache_dir() / "locks"
     if target.is_dir():
         return target
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=target.parent, prefix="work-"))
+        for folder in (target.parent, locks):
+            folder.mkdir(parents=True, exist_ok=True)
+        held = FileLock(locks / f"{kind}-{key}").acquire()
     except OSError as error:
         raise SaformerError(
             f"cannot write the build cache {target.parent} ({error.strerror}): set SAFORMER_CACHE to another folder"
         ) from error
+    with held:
+        if not target.is_dir():
+            _fill(target, work, keep)
+    return target
+
+
+def _fill(target: Path, work: Callable[[Path], None], keep: Sequence[str]) -> None:
+    folder = Path(tempfile.mkdtemp(dir=target.parent, prefix="work-"))
     try:
         work(folder)
         for path in folder.iterdir():
             if path.name not in keep:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        rename_folder(folder, target)
+        folder.rename(target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return target
 
 
 def rename_folder(folder: Path, target: Path) -> None:

@@ -3,12 +3,15 @@
 import os
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from golden.errors import SaformerError
-from hw.synth.tools import cache_dir, run_tool
+from hw.synth.tools import cache_dir, cached_folder, run_tool
 from sim.build import Recipe, build
 from sim.harness import describe
 from sim.verilog import cached_verilog, component_ports, to_verilog
@@ -71,6 +74,25 @@ def test_build_is_cached_by_content(recipe, tmp_path, monkeypatch):
     assert program.stat().st_mtime_ns == built
     inverted = build(verilog=WIRE.replace("~clk", "clk"), recipe=recipe)
     assert subprocess.run([inverted], check=False).returncode == 1
+
+
+def test_who_wants_the_same_waits_for_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAFORMER_CACHE", str(tmp_path))
+    started, worked = threading.Barrier(3), []
+
+    def work(folder):
+        worked.append(folder)
+        time.sleep(0.2)
+        (folder / "file").write_text("whole")
+
+    def want():
+        started.wait()
+        assert (cached_folder("kind", "key", work, keep=["file"]) / "file").read_text() == "whole"
+
+    with ThreadPoolExecutor() as pool:
+        for wanting in [pool.submit(want) for _ in range(3)]:
+            wanting.result()
+    assert len(worked) == 1
 
 
 def test_failed_build_shows_the_message_and_leaves_nothing(recipe, tmp_path, monkeypatch):
