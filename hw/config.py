@@ -152,6 +152,9 @@ class HardwareConfig:
 _BEAT = {"beat_channels": 1, "word_channels": 16, "param_depth": 1024, "tap_depth": 512, "channel_depth": 512}
 """Beats of one channel: positions last longer than a group has channels, and a wider drain would wait for them."""
 
+_PAIR = {"beat_channels": 2, "word_channels": 16, "param_depth": 512, "tap_depth": 256, "channel_depth": 256}
+"""Beats of two: the neurons keep up with the mixing beside the projection, and with layers of few spikes."""
+
 _PAPER = _BEAT | {
     "acc_bits": 17,
     "current_bits": 22,
@@ -224,18 +227,23 @@ HARDWARE = {
         ),
         HardwareConfig(name="paper-16", lanes=16, program_depth=512, **_PAPER),
         HardwareConfig(name="paper-32", lanes=32, program_depth=512, **_PAPER),
-        HardwareConfig(name="paper", bus_bytes=16, program_depth=256, **_PAPER),
+        HardwareConfig(
+            name="paper",
+            bus_bytes=16,
+            program_depth=256,
+            **_PAPER | _PAIR | {"stream_depth": 12288, "query_depth": 4096},
+        ),
         HardwareConfig(name="paper-128", lanes=128, bus_bytes=32, program_depth=256, **_PAPER),
         HardwareConfig(
             name="events",
             passes=4,
             acc_bits=17,
             weight_depth=4096,
-            state_depth=8192,
+            state_depth=4096,
             spike_depth=131072,
-            stream_depth=262144,
-            query_depth=16384,
-            **_BEAT,
+            stream_depth=131072,
+            query_depth=8192,
+            **_PAIR,
         ),
     )
 }

@@ -150,14 +150,15 @@ def _compare_values(
 
 def _compare_addresses(layer: str, port: str, places: _Places, addresses: np.ndarray) -> Mismatch | None:
     """The first beat that is not written exactly once, or should not be written at all."""
+    # Sorting is much faster than finding out which, and what should be so is nearly always so.
+    if np.array_equal(np.sort(addresses), np.sort(places.addresses)):
+        return None
     written, times = np.unique(addresses, return_counts=True)
     every = np.union1d(written, places.addresses)
     is_written = np.zeros(len(every), int)
     is_written[np.searchsorted(every, written)] = times
     should = np.isin(every, places.addresses).astype(int)
     wrong = np.nonzero(is_written != should)[0]
-    if not len(wrong):
-        return None
     address = every[wrong[0]]
     return Mismatch(
         layer=layer,
