@@ -35,4 +35,4 @@ def _turn(planes: Tensor, generator: torch.Generator, rotation: float, zoom: flo
     cosine, sine, still = torch.cos(angle) / scale, torch.sin(angle) / scale, torch.zeros(len(planes))
     rows = (torch.stack([cosine, -sine, still], dim=1), torch.stack([sine, cosine, still], dim=1))
     grid = F.affine_grid(torch.stack(rows, dim=1), list(planes.shape), align_corners=False)
-    return F.grid_sample(planes.float(), grid, mode="nearest", align_corners=False).to(planes.dtype)
+    return F.grid_sample(planes.float(), grid.to(planes.device), mode="nearest", align_corners=False).to(planes.dtype)

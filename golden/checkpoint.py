@@ -15,9 +15,9 @@ def save_checkpoint(path: Path, state: dict) -> None:
 
 
 def load_checkpoint(path: Path) -> dict:
-    """What `save_checkpoint` wrote. Raises SaformerError: the file is damaged."""
+    """What `save_checkpoint` wrote, on any device, in main memory. Raises SaformerError: the file is damaged."""
     try:
-        return torch.load(path, weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise SaformerError(f"{path} is not a training checkpoint ({reason}); remove it to start again") from None

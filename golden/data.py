@@ -53,6 +53,10 @@ class ImageSet:
         """The images at these positions, int64 [K]."""
         return ImageSet(images=self.images[chosen], labels=self.labels[chosen], indices=self.indices[chosen])
 
+    def to(self, device: str) -> "ImageSet":
+        """The same on a device of torch."""
+        return ImageSet(**{name: value.to(device) for name, value in vars(self).items()})
+
 
 def load_bundled() -> ImageSet:
     """The 100 images of the test split that come with the project, ten of each class, classes interleaved."""

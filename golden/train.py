@@ -39,6 +39,7 @@ class _Run:
     plan: TrainPlan
     stage: int
     step: int
+    device: str
     model: SAFormer
     optimiser: torch.optim.Optimizer
     history: list[dict]
@@ -56,19 +57,21 @@ def run_training(
     *,
     data: ImageSet,
     folder: Path,
+    device: str = "cpu",
     on_step: Callable[[int], None] | None = None,
     progress: bool = True,
 ) -> tuple[IntegerModel, list[dict]]:
     """Train `plan` on the training split `data`, or continue what `folder` has a checkpoint of.
 
-    Writes checkpoint.pt, history.json and, at the end, NAME.safetensors to `folder`. `on_step` is called with the
-    number of steps done in the stage after each of them. Returns the integer model and the history.
+    Writes checkpoint.pt, history.json and, at the end, NAME.safetensors to `folder`. `device` is what computes, "cpu"
+    or "cuda": checkpoints are the same, sums are not to the last bit. `on_step` is called with the number of steps done
+    in the stage after each of them. Returns the integer model and the history.
 
     Raises SaformerError: an attention without an integer form, images of another shape than the configuration's, fewer
     images than the plan needs, or a checkpoint of another plan.
     """
     tensor_specs(plan.config)
-    network, history = train_network(plan, data=data, folder=folder, on_step=on_step, progress=progress)
+    network, history = train_network(plan, data=data, folder=folder, device=device, on_step=on_step, progress=progress)
     model = export(network)
     save_model(model, folder / f"{plan.config.name}.safetensors", training=training_record(plan, history))
     return model, history
@@ -79,22 +82,24 @@ def train_network(
     *,
     data: ImageSet,
     folder: Path,
+    device: str = "cpu",
     on_step: Callable[[int], None] | None = None,
     progress: bool = True,
 ) -> tuple[SAFormer, list[dict]]:
-    """The same, but for the integer model: returns the quantised training model."""
+    """The same, but for the integer model: returns the quantised training model, in main memory."""
     check_images(plan.config, data.images)
-    training, validation = _split(plan, data)
+    _check_device(device)
+    training, validation = (part.to(device) for part in split(plan, data))
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
-    run = _resume(plan, load_checkpoint(checkpoint)) if checkpoint.is_file() else _start(plan)
+    run = _resume(plan, load_checkpoint(checkpoint), device) if checkpoint.is_file() else _start(plan, device)
     while True:
         _run_stage(run, training, validation, checkpoint, on_step, progress)
         if run.stage + 1 == len(plan.stages):
             break
         run = _next_stage(run)
     run.model.load_state_dict(run.best["model"])
-    return run.model, run.history
+    return run.model.cpu(), run.history
 
 
 def training_record(plan: TrainPlan, history: list[dict]) -> dict:
@@ -104,7 +109,19 @@ def training_record(plan: TrainPlan, history: list[dict]) -> dict:
     return {"plan": settings, "history": history}
 
 
-def _split(plan: TrainPlan, data: ImageSet) -> tuple[ImageSet, ImageSet]:
+def _check_device(device: str) -> None:
+    if device != "cpu":
+        if not torch.cuda.is_available():
+            raise SaformerError(f"no CUDA device is there to train on {device}; use cpu")
+        # Integers of a quantised layer are exact in float32, but not in what a GPU takes for it by itself.
+        torch.backends.cudnn.allow_tf32 = False
+
+
+def split(plan: TrainPlan, data: ImageSet) -> tuple[ImageSet, ImageSet]:
+    """The images that are trained on, and those held out for validation: a function of the plan's seed.
+
+    Raises SaformerError: fewer images than the plan needs.
+    """
     if len(data) < plan.validation + plan.batch:
         raise SaformerError(
             f"the plan needs {plan.validation} images for validation and a batch of {plan.batch}, "
@@ -131,7 +148,7 @@ def _optimiser(plan: TrainPlan, model: SAFormer) -> torch.optim.Optimizer:
     )
 
 
-def _start(plan: TrainPlan) -> _Run:
+def _start(plan: TrainPlan, device: str) -> _Run:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
         model = SAFormer(plan.config)
@@ -140,22 +157,24 @@ def _start(plan: TrainPlan) -> _Run:
             projection.bn.weight.data.fill_(plan.attention_gain)
         if isinstance(block.attention, Sasa) and plan.config.dwc:
             block.attention.dwc.bn.weight.data.fill_(plan.convolution_gain)
-    model = _prepare(model, plan.stages[0])
-    return _Run(plan=plan, stage=0, step=0, model=model, optimiser=_optimiser(plan, model), history=[])
+    model = _prepare(model, plan.stages[0], device)
+    optimiser = _optimiser(plan, model)
+    return _Run(plan=plan, stage=0, step=0, device=device, model=model, optimiser=optimiser, history=[])
 
 
-def _prepare(model: SAFormer, stage: Stage) -> SAFormer:
-    model = quantise(model) if stage.quantised else model
-    return model.to(memory_format=torch.channels_last)
+def _prepare(model: SAFormer, stage: Stage, device: str) -> SAFormer:
+    model = quantise(model.cpu()) if stage.quantised else model
+    return model.to(device, memory_format=torch.channels_last)
 
 
 def _next_stage(run: _Run) -> _Run:
     stage = run.stage + 1
-    model = _prepare(run.model, run.plan.stages[stage])
+    model = _prepare(run.model, run.plan.stages[stage], run.device)
     return _Run(
         plan=run.plan,
         stage=stage,
         step=0,
+        device=run.device,
         model=model,
         optimiser=_optimiser(run.plan, model),
         history=run.history,
@@ -163,17 +182,17 @@ def _next_stage(run: _Run) -> _Run:
     )
 
 
-def _resume(plan: TrainPlan, state: dict) -> _Run:
+def _resume(plan: TrainPlan, state: dict, device: str) -> _Run:
     stage = state["stage"]
     done = [dataclasses.asdict(each) for each in plan.stages[: stage + 1]]
     if done != state["stages"] or plan.config.to_dict() != state["config"] or _settings(plan) != state["settings"]:
         raise SaformerError("the checkpoint belongs to another plan; train in another folder, or repeat its settings")
-    model = _prepare(SAFormer(plan.config), plan.stages[stage])
+    model = _prepare(SAFormer(plan.config), plan.stages[stage], device)
     model.load_state_dict(state["model"])
     optimiser = _optimiser(plan, model)
     optimiser.load_state_dict(state["optimiser"])
     kept = {key: state[key] for key in ("step", "history", "best", "loss_sum", "seconds")}
-    return _Run(plan=plan, stage=stage, model=model, optimiser=optimiser, **kept)
+    return _Run(plan=plan, stage=stage, device=device, model=model, optimiser=optimiser, **kept)
 
 
 def _settings(plan: TrainPlan) -> dict:
@@ -226,6 +245,20 @@ def _run_stage(
     bar.close()
 
 
+def step_seconds(plan: TrainPlan, *, data: ImageSet, device: str = "cpu") -> list[float]:
+    """Seconds of a step in every stage, measured on the second of two with a network that is thrown away."""
+    _check_device(device)
+    run, seconds = _start(plan, device), []
+    batch = split(plan, data)[0].select(count=plan.batch).to(device)
+    for stage in plan.stages:
+        for _ in range(2):
+            started = time.monotonic()
+            _train_step(run, batch, total=2)
+        seconds.append(time.monotonic() - started)
+        run = run if stage is plan.stages[-1] else _next_stage(run)
+    return seconds
+
+
 def _show(bar: tqdm, record: dict) -> None:
     if not bar.disable:
         bar.write(json.dumps(record))
@@ -260,7 +293,7 @@ def _scores(plan: TrainPlan, model: SAFormer, stage: Stage, images: Tensor) -> T
     pixels = images.float()
     pixels = pixels.to(memory_format=torch.channels_last) if pixels.ndim == 4 else pixels
     # The quantised model counts on exact sums, which bfloat16 does not give.
-    with torch.autocast("cpu", torch.bfloat16, enabled=plan.bfloat16 and not stage.quantised):
+    with torch.autocast(pixels.device.type, torch.bfloat16, enabled=plan.bfloat16 and not stage.quantised):
         return model.scores(pixels, stage.timesteps)
 
 
@@ -283,6 +316,7 @@ def _end_epoch(run: _Run, epoch: int, per_epoch: int, validation: ImageSet) -> N
         "loss": round(run.loss_sum / per_epoch, 4),
         "validation_accuracy": round(score, 4),
         "seconds": round(run.seconds),
+        "images_per_second": round(run.step * run.plan.batch / run.seconds, 1),
     }
     run.history.append(record)
     run.loss_sum = 0.0

@@ -1,6 +1,7 @@
 """Tables, numbers and bars for the terminal."""
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -46,6 +47,11 @@ def recognised(accuracy: float | None, *, decimals: int = 1) -> str:
 def integer(value: float) -> str:
     """Return a count with its thousands separated."""
     return f"{value:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as hours, minutes and seconds."""
+    return str(timedelta(seconds=round(seconds)))
 
 
 def millijoule(value: float) -> str:

@@ -1,6 +1,7 @@
 """``saformer train``: from random weights to a quantised model."""
 
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +10,21 @@ import typer
 
 from golden.config import Input, ModelConfig, load_config
 from golden.data import ENVIRONMENT
+from golden.outlook import outlook
 from golden.plan import Stage, TrainPlan, default_stages
 from golden.tensors import tensor_specs
 from golden.train import run_training
 from scripts.inputs import load_training
 from scripts.outputs import ensure_folder
-from scripts.tables import console
+from scripts.tables import console, duration, integer, table
+
+
+class Device(StrEnum):
+    """What computes."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
 
 FAST_EPOCHS = (2, 1, 1)
 """Epochs of ``--fast``: enough to see it learn."""
@@ -60,11 +70,16 @@ def train(
     ] = 0.0,
     fast: Annotated[bool, typer.Option("--fast", help="A few epochs only: a trial, not a good model.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all by default.")] = None,
+    device: Annotated[
+        Device | None, typer.Option(help="What computes; by default a GPU, if there is one that torch can use.")
+    ] = None,
 ) -> None:
     """Train and quantise a model on CIFAR-10, or one with event input on N-MNIST.
 
     First at one timestep, then at all of them, then with 8-bit weights. A run that was interrupted continues where its
     last checkpoint was, if it is started again with the same settings.
+
+    Before it starts it says what it is going to do, and about how long that will take.
     """
     settings = load_config(config)
     plan = TrainPlan(
@@ -83,9 +98,37 @@ def train(
     ensure_folder(out)
     if threads is not None:
         torch.set_num_threads(threads)
-    _model, history = run_training(plan, data=images, folder=out)
+    chosen = device or (Device.CUDA if torch.cuda.is_available() else Device.CPU)
+    _show_outlook(plan, outlook(plan, data=images, device=chosen), chosen)
+    _model, history = run_training(plan, data=images, folder=out, device=chosen)
     path = out / f"{settings.name}.safetensors"
+    speeds = {record["stage"]: record["images_per_second"] for record in history}
+    console().print("images a second: " + ", ".join(f"{stage} {speed:,.0f}" for stage, speed in speeds.items()))
     console().print(f"wrote {path} after {len(history)} epochs; evaluate it with: saformer golden {path}")
+
+
+def _show_outlook(plan: TrainPlan, what: dict, device: Device) -> None:
+    """Print what a run is going to do."""
+    threads = f", {torch.get_num_threads()} threads" if device is Device.CPU else ""
+    console().print(
+        f"{plan.config.name}: {integer(what['parameters'])} parameters; {integer(what['training'])} images to train "
+        f"on and {integer(what['validation'])} held out, by seed {plan.seed}; batches of {plan.batch}, {plan.warmup} "
+        f"steps of warm-up; {device}{threads}",
+        soft_wrap=True,
+    )
+    rows = [
+        (
+            stage["name"],
+            integer(stage["timesteps"]),
+            integer(stage["epochs"]),
+            integer(stage["steps"]),
+            f"{stage['rate']:g} to {stage['final_rate']:g}",
+            duration(stage["seconds"]),
+        )
+        for stage in what["stages"]
+    ]
+    console().print(table(("stage", "timesteps", "epochs", "steps", "learning rate", "about"), rows))
+    console().print(f"about {duration(what['seconds'])} in all, validation not counted")
 
 
 def _stages(config: ModelConfig, epochs: tuple[int, ...] | None, rate: float | None) -> tuple[Stage, ...]:

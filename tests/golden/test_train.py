@@ -10,6 +10,7 @@ from golden.config import ModelConfig
 from golden.container import load_container
 from golden.data import ImageSet
 from golden.errors import SaformerError
+from golden.outlook import outlook
 from golden.plan import Stage, TrainPlan
 from golden.train import run_training
 
@@ -48,7 +49,8 @@ def _kill_after(count):
 
 
 def _without_times(history):
-    return [{key: value for key, value in record.items() if key != "seconds"} for record in history]
+    times = ("seconds", "images_per_second")
+    return [{key: value for key, value in record.items() if key not in times} for record in history]
 
 
 # 5 steps an epoch: in the first epoch, at a checkpoint, on the boundary of two stages, and while quantised.
@@ -61,6 +63,22 @@ def test_killed_run_continues_exactly(tmp_path, data, killed_after):
     parts, again = run_training(PLAN, data=data, folder=tmp_path / "parts", progress=False)
     assert all(torch.equal(whole.tensors[name], parts.tensors[name]) for name in whole.tensors)
     assert _without_times(history) == _without_times(again)
+
+
+def test_an_outlook_changes_nothing(tmp_path, data):
+    alone, _ = run_training(PLAN, data=data, folder=tmp_path / "alone", progress=False)
+    what = outlook(PLAN, data=data)
+    after, _ = run_training(PLAN, data=data, folder=tmp_path / "after", progress=False)
+    assert all(torch.equal(alone.tensors[name], after.tensors[name]) for name in alone.tensors)
+    assert (what["training"], what["validation"]) == (40, 16)
+    assert [(stage["name"], stage["steps"]) for stage in what["stages"]] == [
+        ("one-step", 10),
+        ("all-steps", 5),
+        ("quantised", 10),
+    ]
+    assert what["seconds"] == sum(stage["seconds"] for stage in what["stages"]) > 0
+    # The integer model has a weight for each of the network's, and neither gains nor offsets of batch norms.
+    assert what["parameters"] > sum(value.numel() for name, value in alone.tensors.items() if name.endswith("weight"))
 
 
 def test_result_is_written(tmp_path, data):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import pytest
 import torch
@@ -42,12 +43,16 @@ def test_bundled_recordings():
     ],
     ids=["fast", "epochs"],
 )
-def test_settings_of_a_training(tmp_path, monkeypatch, bundled, options, epochs, mirror, rates):
+def test_settings_of_a_training(tmp_path, monkeypatch, capsys, bundled, options, epochs, mirror, rates):
     (tmp_path / "small.toml").write_text(SMALL)
     small = dataclasses.replace(bundled, images=bundled.images[..., ::4, ::4].contiguous())
     monkeypatch.setattr(scripts.train, "load_training", lambda config, data: small)
     command = ["train", str(tmp_path / "small.toml"), "--out", str(tmp_path), "--batch", "20", "--validation", "20"]
     assert main([*command, *options]) == 0
+    printed = capsys.readouterr().out
+    assert "80 images to train on and 20 held out, by seed 1; batches of 20" in printed
+    for stage, steps in zip(("one-step", "all-steps", "quantised"), epochs, strict=True):
+        assert re.search(rf"{stage} +[12] +{steps} +{4 * steps} +", printed)
     record = load_container(tmp_path / "small.safetensors").training
     assert [stage["epochs"] for stage in record["plan"]["stages"]] == epochs
     assert [stage["rate"] for stage in record["plan"]["stages"]] == rates
@@ -63,8 +68,18 @@ def test_what_has_no_integers_is_not_trained(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_no_gpu(tmp_path, monkeypatch, bundled, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(scripts.train, "load_training", lambda config, data: bundled)
+    command = ["train", "--out", str(tmp_path), "--batch", "20", "--validation", "20", "--device", "cuda"]
+    assert main(command) == 2
+    assert capsys.readouterr().err == "error: no CUDA device is there to train on cuda; use cpu\n"
+
+
 def test_digits_are_not_mirrored(tmp_path, monkeypatch):
     plans = []
+    monkeypatch.setattr(scripts.train, "outlook", lambda plan, **_settings: {})
+    monkeypatch.setattr(scripts.train, "_show_outlook", lambda *_: None)
     monkeypatch.setattr(scripts.train, "load_training", lambda config, data: None)
     monkeypatch.setattr(scripts.train, "run_training", lambda plan, **_settings: (plans.append(plan), []))
     assert main(["train", "events", "--out", str(tmp_path)]) == 0
