@@ -31,6 +31,8 @@ _VERILOG = (
     "pmuxtree",
     "write_verilog -norename -noattr top.v",
 )
+# A memory of zeros, word after word, as Yosys writes it.
+_ZEROS = re.compile(r"  initial begin\n    (\w+)\[0\] = (\d+'h0+);\n(?:    \1\[\d+\] = \2;\n)+  end\n")
 _PLACING = re.compile(r"at iteration #(\d+), type ALL")
 _ROUTING = re.compile(r"\biter=(\d+) wires=\d+ overused=(\d+)")
 
@@ -189,7 +191,17 @@ def write_verilog(rtlil: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "top.il").write_text(rtlil)
         run_yosys(_VERILOG, cwd=Path(folder))
-        return Path(folder, "top.v").read_text()
+        # Large memories would be nine tenths of the text, and of the time to compile it.
+        return _ZEROS.sub(_loop_over_zeros, Path(folder, "top.v").read_text())
+
+
+def _loop_over_zeros(found: re.Match) -> str:
+    memory, zero = found.groups()
+    words = found[0].count("\n") - 2
+    return (
+        f"  initial begin : {memory}_zeros\n    integer word;\n"
+        f"    for (word = 0; word < {words}; word = word + 1) {memory}[word] = {zero};\n  end\n"
+    )
 
 
 def flow_script(
