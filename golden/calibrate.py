@@ -36,7 +36,7 @@ from golden.tensors import MAX_SHIFT, LayerTensors, TensorSpec, layer_tensors, p
 
 CALIBRATION_IMAGES = 8
 """Images, or recordings, that are calibrated on, unless they are large: see `calibration_count`."""
-CALIBRATION_SITES = 2**16
+CALIBRATION_SITES = 2**17
 """Pixels times timesteps of all of them that are enough."""
 # Firing rates in percent that trained models show: convolutions and K, the attention's output, the MLP's hidden layer,
 # and LIF(U).

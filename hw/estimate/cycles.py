@@ -145,12 +145,12 @@ class _Inference:
         """Items from the input stream; a beat is written once for each of its planes."""
         image, config = step.writes, self.config
         items = image.positions * image.passes * image.channels
-        pauses = max(0, image.planes - min(image.channels, config.beat_channels))
-        beats = image.positions * channel_beats(image.channels, config)
+        whole, rest = divmod(image.channels, config.beat_channels)
+        pauses = whole * max(0, image.planes - config.beat_channels) + (max(0, image.planes - rest) if rest else 0)
         return {
             "ideal": items,
             "busy": Busy(stream=items),
-            "lost": Lost(drain=pauses * beats, fixed=LOAD + self.settle(0)),
+            "lost": Lost(drain=pauses * image.positions, fixed=LOAD + self.settle(0)),
             "traffic": Traffic(spike_writes=map_beats(image, config)),
         }
 
