@@ -35,7 +35,7 @@ from golden.neurons.registry import attention_neuron, layer_neuron
 from golden.tensors import MAX_SHIFT, LayerTensors, TensorSpec, layer_tensors, parameter_limit, tensor_specs
 
 CALIBRATION_IMAGES = 8
-"""Images, or recordings, that are calibrated on, unless they are large: see `calibration_count`."""
+"""Images, or recordings, that are calibrated on, unless they are large: see `_calibration_count`."""
 CALIBRATION_SITES = 2**17
 """Pixels times timesteps of all of them that are enough."""
 # Firing rates in percent that trained models show: convolutions and K, the attention's output, the MLP's hidden layer,
@@ -136,14 +136,14 @@ def _draw(name: str, spec: TensorSpec, config: ModelConfig, generator: torch.Gen
     return torch.zeros(spec.shape, dtype=spec.dtype)
 
 
-def calibration_count(config: ModelConfig) -> int:
+def _calibration_count(config: ModelConfig) -> int:
     """Images, or recordings, that `init_model` looks at."""
     return min(CALIBRATION_IMAGES, max(1, CALIBRATION_SITES // (config.timesteps * config.image_size**2)))
 
 
 def _calibration_input(config: ModelConfig, images: Tensor | None) -> Tensor:
     """What `init_model` calibrates on."""
-    count = calibration_count(config)
+    count = _calibration_count(config)
     if config.input is Input.EVENTS:
         frames = random_frames(config, count).images if images is None else images[:count]
         check_images(config, frames)

@@ -18,7 +18,7 @@ def outlook(plan: TrainPlan, *, data: ImageSet, device: str = "cpu") -> dict:
     per_epoch = len(training) // plan.batch
     stages = [
         {**vars(stage), "steps": stage.epochs * per_epoch, "seconds": stage.epochs * per_epoch * seconds}
-        for stage, seconds in zip(plan.stages, step_seconds(plan, data=data, device=device), strict=True)
+        for stage, seconds in zip(plan.stages, step_seconds(plan, training=training, device=device), strict=True)
     ]
     return {
         "parameters": sum(parameter.numel() for parameter in SAFormer(plan.config).parameters()),

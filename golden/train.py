@@ -39,7 +39,6 @@ class _Run:
     plan: TrainPlan
     stage: int
     step: int
-    device: str
     model: SAFormer
     optimiser: torch.optim.Optimizer
     history: list[dict]
@@ -97,7 +96,7 @@ def train_network(
         _run_stage(run, training, validation, checkpoint, on_step, progress)
         if run.stage + 1 == len(plan.stages):
             break
-        run = _next_stage(run)
+        run = _next_stage(run, device)
     run.model.load_state_dict(run.best["model"])
     return run.model.cpu(), run.history
 
@@ -158,8 +157,7 @@ def _start(plan: TrainPlan, device: str) -> _Run:
         if isinstance(block.attention, Sasa) and plan.config.dwc:
             block.attention.dwc.bn.weight.data.fill_(plan.convolution_gain)
     model = _prepare(model, plan.stages[0], device)
-    optimiser = _optimiser(plan, model)
-    return _Run(plan=plan, stage=0, step=0, device=device, model=model, optimiser=optimiser, history=[])
+    return _Run(plan=plan, stage=0, step=0, model=model, optimiser=_optimiser(plan, model), history=[])
 
 
 def _prepare(model: SAFormer, stage: Stage, device: str) -> SAFormer:
@@ -167,14 +165,13 @@ def _prepare(model: SAFormer, stage: Stage, device: str) -> SAFormer:
     return model.to(device, memory_format=torch.channels_last)
 
 
-def _next_stage(run: _Run) -> _Run:
+def _next_stage(run: _Run, device: str) -> _Run:
     stage = run.stage + 1
-    model = _prepare(run.model, run.plan.stages[stage], run.device)
+    model = _prepare(run.model, run.plan.stages[stage], device)
     return _Run(
         plan=run.plan,
         stage=stage,
         step=0,
-        device=run.device,
         model=model,
         optimiser=_optimiser(run.plan, model),
         history=run.history,
@@ -192,7 +189,7 @@ def _resume(plan: TrainPlan, state: dict, device: str) -> _Run:
     optimiser = _optimiser(plan, model)
     optimiser.load_state_dict(state["optimiser"])
     kept = {key: state[key] for key in ("step", "history", "best", "loss_sum", "seconds")}
-    return _Run(plan=plan, stage=stage, device=device, model=model, optimiser=optimiser, **kept)
+    return _Run(plan=plan, stage=stage, model=model, optimiser=optimiser, **kept)
 
 
 def _settings(plan: TrainPlan) -> dict:
@@ -245,17 +242,20 @@ def _run_stage(
     bar.close()
 
 
-def step_seconds(plan: TrainPlan, *, data: ImageSet, device: str = "cpu") -> list[float]:
-    """Seconds of a step in every stage, measured on the second of two with a network that is thrown away."""
+def step_seconds(plan: TrainPlan, *, training: ImageSet, device: str = "cpu") -> list[float]:
+    """Seconds of a step in every stage, measured on the second of two with a network that is thrown away.
+
+    `training` is what `split` chooses to train on.
+    """
     _check_device(device)
     run, seconds = _start(plan, device), []
-    batch = split(plan, data)[0].select(count=plan.batch).to(device)
+    batch = training.select(count=plan.batch).to(device)
     for stage in plan.stages:
         for _ in range(2):
             started = time.monotonic()
             _train_step(run, batch, total=2)
         seconds.append(time.monotonic() - started)
-        run = run if stage is plan.stages[-1] else _next_stage(run)
+        run = run if stage is plan.stages[-1] else _next_stage(run, device)
     return seconds
 
 

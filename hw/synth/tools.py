@@ -45,29 +45,29 @@ def cached_folder(kind: str, key: str, work: Callable[[Path], None], *, keep: Se
     if target.is_dir():
         return target
     try:
-        for folder in (target.parent, locks):
-            folder.mkdir(parents=True, exist_ok=True)
+        for needed in (target.parent, locks):
+            needed.mkdir(parents=True, exist_ok=True)
         held = FileLock(locks / f"{kind}-{key}").acquire()
+        folder = Path(tempfile.mkdtemp(dir=target.parent, prefix="work-"))
     except OSError as error:
         raise SaformerError(
             f"cannot write the build cache {target.parent} ({error.strerror}): set SAFORMER_CACHE to another folder"
         ) from error
     with held:
-        if not target.is_dir():
-            _fill(target, work, keep)
+        try:
+            if not target.is_dir():
+                work(folder)
+                _remove_all_but(keep, folder)
+                folder.rename(target)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     return target
 
 
-def _fill(target: Path, work: Callable[[Path], None], keep: Sequence[str]) -> None:
-    folder = Path(tempfile.mkdtemp(dir=target.parent, prefix="work-"))
-    try:
-        work(folder)
-        for path in folder.iterdir():
-            if path.name not in keep:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        folder.rename(target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _remove_all_but(keep: Sequence[str], folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.name not in keep:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def rename_folder(folder: Path, target: Path) -> None:
