@@ -1,8 +1,11 @@
 """Amaranth components as RTLIL, the language that Yosys reads."""
 
+from collections.abc import Mapping
+
 from amaranth.back import rtlil
-from amaranth.hdl import Const, Value
-from amaranth.hdl._ir import PortDirection
+from amaranth.hdl import Const, Fragment, Value
+from amaranth.hdl._ast import SignalDict
+from amaranth.hdl._ir import PortDirection, build_netlist
 from amaranth.lib import wiring
 
 from hw.synth.foreign import foreign_rtlil
@@ -35,5 +38,44 @@ def to_rtlil(component: wiring.Component, *, without: tuple[str, ...] = ()) -> s
         for name, (member, value) in member_signals(component).items()
         if not name.startswith(without)
     }
-    text = rtlil.convert(component, name="top", ports=ports, emit_src=False)
+    text = _convert(component, ports)
     return text + "".join(foreign_rtlil(module) for module in getattr(component, "foreign", ()))
+
+
+class _Emitter(rtlil.ModuleEmitter):
+    """Writes a memory of zeros at once, as the same text: bit by bit, large memories would take most of the time."""
+
+    def emit_memory(self, cell_idx, cell):
+        if any(cell.init):
+            super().emit_memory(cell_idx, cell)
+            return
+        bits = cell.width * cell.depth
+        self.builder.cell(
+            "$meminit_v2",
+            ports={
+                "ADDR": self.sigspec(),
+                "DATA": f"{bits}'{'0' * bits}",
+                "EN": f"{cell.width}'{'1' * cell.width}",
+            },
+            parameters={
+                "MEMID": self.memories[cell_idx].memid,
+                "ABITS": 0,
+                "WIDTH": cell.width,
+                "WORDS": cell.depth,
+                "PRIORITY": 0,
+            },
+        )
+
+
+def _convert(component: wiring.Component, ports: Mapping[str, tuple[Value, PortDirection]]) -> str:
+    """Do what `amaranth.back.rtlil.convert` does, without places in the sources, with the emitter above."""
+    netlist = build_netlist(Fragment.get(component, None), ports=ports, name="top")
+    empty, names = rtlil.EmptyModuleChecker(netlist), SignalDict()
+    design = rtlil.Design(emit_src=False)
+    for number, module in enumerate(netlist.modules):
+        if not empty.is_empty(number):
+            builder = design.module(".".join(module.name))
+            if number == 0:
+                builder.attribute("top", 1)
+            _Emitter(builder, netlist, module, names, empty_checker=empty).emit()
+    return str(design)
