@@ -227,7 +227,12 @@ HARDWARE = {
         ),
         HardwareConfig(name="paper-16", lanes=16, program_depth=512, **_PAPER),
         HardwareConfig(name="paper-32", lanes=32, program_depth=512, **_PAPER),
-        HardwareConfig(name="paper", bus_bytes=16, program_depth=256, **_PAPER),
+        HardwareConfig(
+            name="paper",
+            bus_bytes=16,
+            program_depth=256,
+            **_PAPER | _PAIR | {"stream_depth": 12288, "query_depth": 4096},
+        ),
         HardwareConfig(name="paper-128", lanes=128, bus_bytes=32, program_depth=256, **_PAPER),
         HardwareConfig(
             name="events",

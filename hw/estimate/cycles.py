@@ -20,7 +20,7 @@ from hw.config import HardwareConfig
 from hw.counters import Counter
 from hw.estimate.activity import Activity
 from hw.estimate.costs import Busy, Estimate, LayerEstimate, Lost, Traffic
-from hw.estimate.timelines import ExternalMemory, MixTimeline, WeightTimeline
+from hw.estimate.timelines import ExternalMemory, FollowTiming, MixTimeline, WeightTimeline
 from hw.neurons.neuron_path import NeuronPath
 from hw.program import Kind, Memory, Target, descriptor_words, section_words
 from hw.sequencer import SETTLE
@@ -39,6 +39,9 @@ REPORT = len(Counter) + 5
 
 FILL = 18
 """Cycles from the start of an EVENT layer to its first event in the lanes: walker 6, fetcher 8, emitter 2, lanes 2."""
+
+READ = 8
+"""Cycles from the start of an EVENT layer, or from a position that is mixed, to the first word that is read."""
 
 EMPTY = 11
 """Cycles from the last event to the last current, besides its beats: lanes 3, difference 2, bit-planes 2, fold 4."""
@@ -123,7 +126,7 @@ class _Inference:
         self.weights = WeightTimeline(
             depth=config.weight_depth, row_cycles=self.row_cycles, latency=memory.latency + BURST, start=self.described
         )
-        self.mixing = MixTimeline(latency=MIX + self.path, spacing=self.spacing)
+        self.mixing = MixTimeline(latency=MIX, path=self.path, spacing=self.spacing)
         self.time, self.rows = self.described, 0
 
     def layer(self, step: Step, active: Activity | None, spike_words: int) -> LayerEstimate:
@@ -205,19 +208,27 @@ class _Inference:
         costs = active.cost(self.least(step, len(active.words), first=first))
         self.wait_for_weights(walk, step, float(costs[0]))
         if first and step.keys is not None:
-            self.follow_mixing(walk, costs, active.words + beats)
+            self.follow_mixing(walk, costs, active, beats)
         else:
             currents = beats * sum(
                 step.passes * (step.reads.positions if target is step.position else step.tiles)
                 for target in step.targets
             )
-            self.mixing.advance(float(costs.sum()) - int(active.words.sum()) - currents)
+            # Reads and currents, each spread over the time, now and then meet.
+            busy = [min(1.0, used / float(costs.sum())) for used in (int(active.words.sum()), currents)]
+            self.mixing.advance(float(costs.sum()), share=(1 - busy[0]) * (1 - busy[1]))
         walk.lose("spike_memory", self.starve(costs, active))
         walk.lose("drain", float((costs - active.events).sum()))
         walk.time += float(active.events.sum())
         if step.mix is not None:
             keys = step.mix.writes
-            self.mixing.add(visits=keys.positions * step.passes, passes=step.passes, width=keys.width, beats=beats)
+            self.mixing.add(
+                visits=keys.positions * step.passes,
+                passes=step.passes,
+                width=keys.width,
+                beats=beats,
+                masks=beats * mask_cycles(self.config),
+            )
 
     def least(self, step: Step, visits: int, *, first: bool) -> np.ndarray:
         """Fewest cycles of every visit in a group: how far its end has to be from that of the one before."""
@@ -243,14 +254,11 @@ class _Inference:
         walk.lose("external", waited)
         self.mixing.advance(waited)
 
-    def follow_mixing(self, walk: _Walk, costs: np.ndarray, used: np.ndarray) -> None:
+    def follow_mixing(self, walk: _Walk, costs: np.ndarray, active: Activity, beats: int) -> None:
         """Positions wait until they have been mixed; meanwhile mixing goes on in the cycles that they do not use."""
-        waited = 0.0
-        for visit, free in enumerate((costs - used).tolist()):
-            missing = self.mixing.missing(visit)
-            waited += missing
-            self.mixing.advance(missing + max(0.0, free))
-        walk.lose("mixing", waited + (REFILL if waited else 0))
+        visits = zip(costs.tolist(), active.events.tolist(), active.words.tolist(), strict=True)
+        timing = FollowTiming(fill=FILL, read=READ, empty=EMPTY)
+        walk.lose("mixing", self.mixing.follow(visits, beats=beats, timing=timing) - float(costs.sum()))
 
     def starve(self, costs: np.ndarray, active: Activity) -> float:
         """Cycles without an event because silent words are read; words ahead of the emitter are a store of work."""

@@ -1,7 +1,9 @@
 """What goes on beside the engine, for the analytic model: weights that arrive, keys that are mixed."""
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from golden.errors import SaformerError
 
@@ -83,29 +85,77 @@ class MixTimeline:
 
     Parameters
     ----------
-    latency : slots from the last key of a window to what is mixed of it
+    latency : slots from the last key of a window to the current of what is mixed of it
+    path : cycles from that current to the mixed beat in spike memory
     spacing : least slots from one pass of a beat to the next
     """
 
-    def __init__(self, *, latency: int, spacing: int):
+    def __init__(self, *, latency: int, path: int, spacing: int):
         self.latency = latency
+        self.path = path
         self.spacing = spacing
         self.backlog = 0.0  # slots that are left of all groups, and in `_newest` of the newest
         self._newest = self._visit = self._lead = 0.0
+        self._masks = 0.0  # cycles until the newest group has its masks
 
-    def add(self, *, visits: int, passes: int, width: int, beats: int) -> None:
-        """A group of keys of ``beats`` beats is complete, on a grid of so many tokens' width."""
+    def add(self, *, visits: int, passes: int, width: int, beats: int, masks: float = 0) -> None:
+        """A group of keys of ``beats`` beats is complete, on a grid of so many tokens' width; its masks are so many
+        cycles later, and then it can be mixed."""
+        self._masks = masks
         self._visit = max(beats, self.spacing) if passes > 1 else beats
         # The window of a position is complete when the position one row and one column on has been read.
         self._lead = (width + 1) * passes * self._visit + self.latency
         self._newest = visits * self._visit + self._lead
         self.backlog += self._newest
 
-    def advance(self, slots: float) -> None:
-        """Mix for so many slots."""
-        self.backlog = max(0.0, self.backlog - max(0.0, slots))
+    def advance(self, cycles: float, *, share: float = 1.0) -> None:
+        """Mix for so many cycles, of which this share are slots."""
+        before = min(cycles, self._masks)
+        self._masks -= before
+        newest = self._newest if before else 0.0
+        self.backlog = newest + max(0.0, self.backlog - newest - before * share)
+        self.backlog = max(0.0, self.backlog - (cycles - before) * share)
 
     def missing(self, visit: int) -> float:
-        """Slots until visit number ``visit`` of the newest group has been mixed."""
+        """Slots until the current of visit number ``visit`` of the newest group leaves."""
         after = self._newest - self._lead - (visit + 1) * self._visit
         return max(0.0, self.backlog - after)
+
+    def follow(self, visits: Iterable[tuple[float, float, float]], *, beats: int, timing: "FollowTiming") -> float:
+        """Let the engine visit positions as they are mixed, all masks being there; return the cycle of the last event.
+
+        A visit is (cycles, events, words): how long it lasts at least, and what of it the engine takes and reads.
+        Cycle 0 is that in which the first event comes where nothing has to be waited for.
+        """
+        used: list[tuple[float, float]] = []  # stretches of cycles in which nothing is mixed, the earliest first
+        time = -timing.fill
+        free_of_reads, end, backlog, self._masks = time, 0.0, self.backlog, 0.0
+        for visit, (cycles, events, words) in enumerate(visits):
+            left = self.missing(visit)
+            self.backlog -= left
+            while used and used[0][0] < time + left:
+                start, stop = heappop(used)
+                left -= max(0.0, start - time)
+                time = max(time, start, stop)
+            time += left
+            # A layer begins long after what was mixed before it has been written.
+            ready = time + self.path if self.backlog < backlog else -timing.fill
+            read = max(ready + timing.read, free_of_reads)
+            free_of_reads = read + words
+            heappush(used, (read, free_of_reads))
+            end = max(end + cycles, read - timing.read + timing.fill + events)
+            heappush(used, (end + timing.empty, end + timing.empty + beats))
+        return end
+
+
+@dataclass(frozen=True, kw_only=True)
+class FollowTiming:
+    """Latencies of the engine that follows the mixing unit.
+
+    Members: fill : cycles from a position that is mixed to its first event; read : to the first word that is read;
+    empty : from the last event to the first current.
+    """
+
+    fill: int
+    read: int
+    empty: int

@@ -25,6 +25,12 @@ SHAPES = {
         {"dim": 48, "timesteps": 3, "in_channels": 1, "windows": 16, "depth": 1},
     ),
     "D = 96, one timestep, no aggregation": ("paper", 4, {"dim": 96, "timesteps": 1, "windows": 64, "depth": 1}),
+    "D = 96, two timesteps, gray, sixteen windows": (
+        "paper",
+        4,
+        {"dim": 96, "timesteps": 2, "in_channels": 1, "windows": 16, "depth": 1},
+    ),
+    "D = 128, one timestep, four windows": ("paper", 4, {"dim": 128, "timesteps": 1, "windows": 4, "depth": 1}),
     "16 pixels, two timesteps, one window": ("default", 4, {"image_size": 16, "timesteps": 2, "windows": 1}),
     "16 lanes, beats of four channels": ("small", 4, {"depth": 1, "dim": 32}),
 }

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from golden.errors import SaformerError
-from hw.estimate.timelines import ExternalMemory, MixTimeline, WeightTimeline
+from hw.estimate.timelines import ExternalMemory, FollowTiming, MixTimeline, WeightTimeline
 
 
 def _arrivals(depth, row_cycles, latency, groups, compute):
@@ -62,7 +62,7 @@ def test_impossible_memories(changes, message):
 
 
 def test_a_visit_is_mixed_when_its_window_is_complete():
-    mixing = MixTimeline(latency=5, spacing=0)
+    mixing = MixTimeline(latency=5, path=0, spacing=0)
     mixing.add(visits=9, passes=1, width=3, beats=2)
     assert mixing.missing(0) == 5 + (3 + 2) * 2
     mixing.advance(mixing.missing(0))
@@ -72,7 +72,7 @@ def test_a_visit_is_mixed_when_its_window_is_complete():
 
 
 def test_older_groups_are_mixed_first():
-    mixing = MixTimeline(latency=0, spacing=0)
+    mixing = MixTimeline(latency=0, path=0, spacing=0)
     mixing.add(visits=4, passes=1, width=2, beats=3)
     alone = mixing.missing(0)
     left = mixing.backlog
@@ -81,10 +81,59 @@ def test_older_groups_are_mixed_first():
 
 
 def test_passes_of_a_beat_keep_their_distance():
-    close, far = (MixTimeline(latency=0, spacing=spacing) for spacing in (0, 10))
+    close, far = (MixTimeline(latency=0, path=0, spacing=spacing) for spacing in (0, 10))
     for mixing in (close, far):
         mixing.add(visits=8, passes=2, width=2, beats=4)
     assert far.missing(0) * 4 == close.missing(0) * 10
+
+
+def test_a_group_waits_for_its_masks_while_older_ones_are_mixed():
+    mixing = MixTimeline(latency=0, path=0, spacing=0)
+    mixing.add(visits=4, passes=1, width=2, beats=3)
+    mixing.advance(10, share=0.5)
+    older = mixing.backlog
+    mixing.add(visits=4, passes=1, width=2, beats=3, masks=100)
+    whole = mixing.backlog
+    mixing.advance(40, share=0.25)
+    assert mixing.backlog == whole - 10
+    mixing.advance(60)
+    assert mixing.backlog == whole - older
+    mixing.advance(4)
+    assert mixing.backlog == whole - older - 4
+
+
+TIMING = FollowTiming(fill=18, read=8, empty=11)
+PATH = 20
+
+
+def _follow(visits, needed, beats):
+    """The last event of an engine that follows the mixing unit, cycle by cycle."""
+    reads, currents, ends, ready = set(), set(), [0], []
+    cycle, mixed, free_of_reads = -TIMING.fill, 0, -TIMING.fill
+    while len(ready) < len(visits):
+        while len(ready) < len(visits) and mixed >= needed[len(ready)]:
+            cycles, events, words = visits[len(ready)]
+            ready.append(cycle + PATH if mixed else -TIMING.fill)
+            read = max(ready[-1] + TIMING.read, free_of_reads)
+            free_of_reads = read + words
+            reads |= set(range(read, free_of_reads))
+            ends.append(max(ends[-1] + cycles, read - TIMING.read + TIMING.fill + events))
+            currents |= set(range(ends[-1] + TIMING.empty, ends[-1] + TIMING.empty + beats))
+        mixed += cycle not in reads | currents
+        cycle += 1
+    return ends[-1]
+
+
+@pytest.mark.parametrize("left", [0, 7, 200], ids="{} slots ahead".format)
+@pytest.mark.parametrize("beats", [3, 16, 40])
+def test_positions_are_visited_as_they_are_mixed(beats, left):
+    rng = np.random.default_rng(beats + left)
+    visits = [(max(events, beats), events, words) for events, words in rng.integers(0, 50, (64, 2)).tolist()]
+    mixing = MixTimeline(latency=8, path=PATH, spacing=0)
+    mixing.add(visits=64, passes=1, width=8, beats=beats)
+    mixing.advance(mixing.missing(0) - left if left else 10_000)
+    needed = [mixing.missing(visit) for visit in range(64)]
+    assert mixing.follow(visits, beats=beats, timing=TIMING) == _follow(visits, needed, beats)
 
 
 @pytest.mark.parametrize(("bandwidth", "bus_bytes", "words"), [(2, 8, 0.25), (8, 8, 1), (100, 4, 1)])
