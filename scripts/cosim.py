@@ -27,6 +27,7 @@ from scripts.inputs import (
 )
 from scripts.outputs import ensure_writable, write_json, write_text
 from scripts.progress import ProgressBar
+from scripts.query import Query, QueryOption, describe_query, query_cycles
 from scripts.report import ReportInput, render
 from scripts.tables import console, integer, millijoule, percent, recognised, table
 from sim.cocotb_engine import CocotbEngine
@@ -75,13 +76,6 @@ class EngineName(StrEnum):
     COCOTB = "cocotb"
 
 
-class Query(StrEnum):
-    """How a block computes its queries: from window sums of its input, or token by token."""
-
-    POOLED = "pooled"
-    TOKENS = "tokens"
-
-
 def cosim(
     model: ModelName = "tiny",
     images: ImageCount = 1,
@@ -97,9 +91,7 @@ def cosim(
         EngineName | None,
         typer.Option(help="Simulate as a native library (by default, unless the network is very small) or in cocotb."),
     ] = None,
-    query: Annotated[
-        Query, typer.Option(help="Compute queries from window sums of their input spikes, or from every token.")
-    ] = Query.POOLED,
+    query: QueryOption = Query.POOLED,
     latency: Latency = DEFAULT_MEMORY.latency,
     bandwidth: Bandwidth = DEFAULT_MEMORY.bandwidth,
     stall: Annotated[
@@ -149,6 +141,15 @@ def cosim(
             progress=bar.show,
         )
     figures = result.to_json()
+    figures["query"] = query_cycles(
+        named.model,
+        lowered,
+        ran=query,
+        cycles=result.cycles[0],
+        trace=result.first,
+        image=chosen.images[:1].numpy(),
+        memory=memory,
+    )
     if json is not None:
         write_json(json, figures)
     if report is not None:
@@ -232,6 +233,7 @@ def summary(named: NamedModel, hardware: str, figures: dict) -> list[str]:
         f"accuracy    {recognised(figures['accuracy'])} on these images" + ("" if named.trained else " (untrained)"),
         f"cycles      {integer(figures['cycles_per_image'])} per image; "
         f"simulated at {integer(figures['cycles_per_second'])} cycles a second",
+        *([f"query       {describe_query(figures['query'])}"] if figures["query"] else []),
         f"work        {figures['accumulates_per_cycle']:.1f} accumulates a cycle, "
         f"{figures['accumulates_per_cycle_and_lane']:.2f} for each lane; "
         f"dense-equivalent, not executed: {figures['dense_equivalent_per_cycle']:.1f} a cycle",

@@ -19,7 +19,7 @@ from hw.estimate.activity import Activity, Rate, expect, measure
 from hw.estimate.costs import Estimate, LayerEstimate
 from hw.estimate.cycles import estimate as estimate_cycles
 from hw.estimate.timelines import ExternalMemory
-from scripts.cosim import DEFAULT_MEMORY, Bandwidth, HardwareOption, Latency, Query
+from scripts.cosim import DEFAULT_MEMORY, Bandwidth, HardwareOption, Latency
 from scripts.inputs import (
     DataFolder,
     FirstImage,
@@ -31,6 +31,7 @@ from scripts.inputs import (
     resolve_model,
 )
 from scripts.outputs import ensure_writable, write_json
+from scripts.query import Query, QueryOption
 from scripts.tables import console, integer, percent, table
 
 LIMITS = {
@@ -72,9 +73,7 @@ def estimate(
     first: FirstImage = 0,
     data: DataFolder = None,
     random: RandomFrames = False,
-    query: Annotated[
-        Query, typer.Option(help="Compute queries from window sums of their input spikes, or from every token.")
-    ] = Query.POOLED,
+    query: QueryOption = Query.POOLED,
     latency: Latency = DEFAULT_MEMORY.latency,
     bandwidth: Bandwidth = DEFAULT_MEMORY.bandwidth,
     json: JsonFile = None,

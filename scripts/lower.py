@@ -10,9 +10,10 @@ from hw.compile.choose import lower_for
 from hw.compile.image import write_image
 from hw.compile.lowering import Lowered
 from hw.program import Kind, Program
-from scripts.cosim import HardwareOption, Query
+from scripts.cosim import HardwareOption
 from scripts.inputs import ModelName, resolve_model
 from scripts.outputs import ensure_writable
+from scripts.query import Query, QueryOption
 from scripts.tables import console, integer, table
 
 
@@ -21,9 +22,7 @@ def lower_model(
     hardware: HardwareOption = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="File to write the image to.")] = None,
     dump: Annotated[bool, typer.Option("--dump", help="Print layers, addresses, sizes and descriptor fields.")] = False,
-    query: Annotated[
-        Query, typer.Option(help="Compute queries from window sums of their input spikes, or from every token.")
-    ] = Query.POOLED,
+    query: QueryOption = Query.POOLED,
 ) -> None:
     """Translate a model into the one file that an accelerator needs to run it."""
     if out is None and not dump:

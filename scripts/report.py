@@ -14,6 +14,7 @@ from golden.integer import Trace
 from hw.config import HardwareConfig
 from scripts import plots
 from scripts.inputs import NamedModel
+from scripts.query import describe_query
 from scripts.tables import integer, millijoule, percent, recognised
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -57,6 +58,7 @@ def render(source: ReportInput) -> str:
         spent=sum(layer["cycles"] for layer in layers),
         settings=_settings(source.named.model.config, source.hardware),
         hashes=source.hashes,
+        query=describe_query(figures["query"]) if figures["query"] else None,
     )
 
 

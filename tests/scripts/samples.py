@@ -42,6 +42,7 @@ def sample(*, images: int = 3, in_channels: int = 3, input: Input = Input.PIXELS
         "accumulates_per_cycle_and_lane": 12.5 / 64,
         "dense_equivalent_per_cycle": 99.0,
         "layers": layers,
+        "query": {"ran": "pooled", "measured": 12_345, "other": "tokens", "estimated": 23_456.7},
     }
     return ReportInput(
         figures=figures,

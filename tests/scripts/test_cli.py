@@ -144,6 +144,20 @@ def test_cosim_compares_and_reports(model, tmp_path, capsys):
     assert "bit-exact" in report.read_text()
 
 
+def test_cosim_says_what_the_other_way_of_queries_would_take(model, tmp_path, capsys):
+    runs, expected = {}, {}
+    for way in ("pooled", "tokens"):
+        for command, figures in (("cosim", runs), ("estimate", expected)):
+            path = tmp_path / f"{command}-{way}.json"
+            assert main([command, str(model), "--hw", "small", "--query", way, "--json", str(path)]) == 0
+            figures[way] = json.loads(path.read_text())
+    assert runs["pooled"]["predictions"] == runs["tokens"]["predictions"]
+    for way, other in (("pooled", "tokens"), ("tokens", "pooled")):
+        measured, estimated = runs[way]["cycles_per_image"], expected[other]["cycles"]
+        assert runs[way]["query"] == {"ran": way, "measured": measured, "other": other, "estimated": estimated}
+    assert "from every token it would be about" in capsys.readouterr().out
+
+
 def test_lower_writes_the_image_that_cosim_runs(model, tmp_path, capsys):
     path = tmp_path / "small.img"
     assert main(["lower", str(model), "--hw", "small", "--out", str(path), "--dump"]) == 0

@@ -50,3 +50,8 @@ def test_mixing_has_no_cycles_of_its_own(source):
     page = render(source)
     row = next(line for line in page.splitlines() if "<td>in the background</td>" in line)
     assert "<td>0</td>" in row
+
+
+def test_both_ways_of_computing_queries(source):
+    assert "12,345 cycles for the first image; from every token it would be about 23,457" in render(source)
+    assert "Queries" not in render(replace(source, figures=source.figures | {"query": None}))
