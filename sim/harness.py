@@ -87,7 +87,7 @@ def recipe(component: wiring.Component, *, trace: bool, public: tuple[tuple[str,
     return Recipe(
         product="libmodel.so",
         flags=(*flags, *["--trace"] * trace, *UNCHECKED * gates),
-        variables=("OPT_FAST=-O0" if gates else "OPT_FAST=-O3 -march=native", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2"),
+        variables=("OPT_FAST=-O0" if gates else "OPT_FAST=-O1 -march=native", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2"),
         sources={
             "native.cpp": SOURCE.read_text(),
             "ports.h": _header(describe(component)),
