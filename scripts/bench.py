@@ -193,18 +193,17 @@ def _print(rows: Sequence[dict]) -> None:
             f"{row['dense_equivalent_per_cycle']:.0f}",
             "" if row["luts"] is None else integer(row["luts"]),
             "" if row["luts"] is None else f"{row['accumulates_per_cycle_and_kilo_lut']:.1f}",
-            integer(row["image_bytes"]),
-            integer(row["bus_bytes"][0]),
+            f"{row['bus_bytes'][0] / 1e3:,.0f}",
             f"{row['cycles_per_second'] / 1e3:,.0f}",
             f"{row['peak_memory_bytes'] / 2**30:.2f}",
         )
         for row in rows
     ]
     columns = ("model", "lanes", "exact", "cycles", "above", "model", "/lane", "/adder", "dense", "LUT", "/kLUT")
-    out.print(table((*columns, "weights", "read", "kHz", "GiB"), cells))
+    out.print(table((*columns, "kB", "kHz", "GiB"), cells))
     for line in (
         "above: ideal; model: how far off the analytic model is; /lane, /adder, /kLUT: accumulates that the spikes",
-        "demand, a cycle and lane, adder, thousand LUTs; dense: dense-equivalent, a cycle, not executed; weights,",
-        "read: bytes in external memory, and read for an image; kHz: simulated cycles; GiB: peak memory",
+        "demand, a cycle and lane, adder, thousand LUTs; dense: dense-equivalent, a cycle, not executed;",
+        "kB: read from external memory for an image; kHz: simulated cycles; GiB: peak memory",
     ):
         out.print(line)
