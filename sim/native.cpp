@@ -208,6 +208,8 @@ EXPORT Simulation* sim_new(const uint32_t* source_words, const uint32_t* sink_wo
     for (int i = 0; i < SOURCE_COUNT; i++) sim->sources[i].stride = source_words[i];
     for (int i = 0; i < SINK_COUNT; i++) sim->sinks[i].stride = sink_words[i] + CYCLE_WORDS;
     sim->random = seed * 2 + 1;  // never zero
+    // A reset that is 1 from the first evaluation on does not reach the gates of a netlist: it has to rise.
+    sim->top->eval();
     return sim;
 }
 

@@ -1,18 +1,25 @@
-"""The netlist of the accelerator gives the bits of the integer model."""
+"""The netlist of the accelerator gives the bits of the integer model, and that of the whole SoC answers."""
 
 import dataclasses
 import functools
+import zlib
 
 import pytest
 
+import firmware
+from firmware.link import Link
 from golden.calibrate import init_model
 from golden.data import fit_images, load_bundled
 from golden.errors import SaformerError
 from hw.accelerator import Accelerator
 from hw.compile.fit import fit
 from hw.config import HardwareConfig
+from hw.soc.soc import build_hash
+from sim.board import BoardLine, SimulatedBoard
 from sim.cosim import cosim
+from sim.device import IDENT
 from sim.gates import gate_level
+from sim.native import NativeModel
 from sim.simulate import Simulator
 from tests.conftest import SMALL
 
@@ -46,3 +53,18 @@ def test_a_wrong_gate_is_found():
     assert wrong != netlist
     with pytest.raises(SaformerError, match="done was not set"):
         compare(wrong)
+
+
+def test_the_netlist_of_the_soc_boots_and_answers():
+    size = 4096
+    board, same = (SimulatedBoard(config=HARDWARE, memory_bytes=size, firmware=firmware.image()) for _ in range(2))
+    with NativeModel(board, gates=gate_level(same)) as running:
+        link = Link(BoardLine(running), patience=1.0)
+        identity = link.hello()
+        assert (identity.ident, identity.build) == (IDENT, build_hash(HARDWARE))
+        assert (identity.memory_bytes, identity.broken_words) == (size, 0)
+        content = bytes(range(64))
+        link.write(64, content)
+        assert link.check(64, len(content) // 4, patience=1.0) == zlib.crc32(content)
+        assert link.read(64, 4) == [int.from_bytes(content[4 * i : 4 * i + 4], "little") for i in range(4)]
+        assert not running.get("trap")
