@@ -47,7 +47,7 @@ EMPTY = 11
 """Cycles from the last event to the last current, besides its beats: lanes 3, difference 2, bit-planes 2, fold 4."""
 
 REFILL = 8
-"""Cycles without an event after a wait for weights or for mixed positions: fetcher and emitter start again."""
+"""Cycles without an event after a wait for weights: fetcher and emitter start again."""
 
 MIX = 8
 """Cycles from a key to its current: spike memory 2, line buffer 1, adder tree 5."""
