@@ -9,11 +9,12 @@ from amaranth.lib import io
 
 from golden.errors import SaformerError
 from hw.boards.design import DesignText
+from hw.boards.ecpix5 import ECPIX5_85F
 from hw.synth.devices import DEVICES
 from hw.synth.flow import UnroutableError
 from scripts import build as command
 from scripts.cli import main
-from tests.hw.boards.others import ECPIX5_85F, TANG_PRIMER_20K
+from tests.hw.boards.others import TANG_PRIMER_20K
 from tests.scripts.errors import error_of
 
 

@@ -2,32 +2,17 @@
 
 from functools import partial
 
-from amaranth_boards.ecpix5 import ECPIX585Platform
-from amaranth_boards.icesugar_pro import ICESugarProPlatform
+from amaranth_boards.icepi_zero import IcepiZero1_3Platform
 from amaranth_boards.tang_primer_20k import TangPrimer20kDockPlatform
 
 from hw.boards.board import Board
 from hw.boards.clocks import Ecp5Pll, Oscillator
 from hw.boards.ulx3s import CHIP
 
-ECPIX5_85F = Board(
-    name="ecpix5-85f",
-    title="ECPIX-5 with LFE5UM5G-85F",
-    platform=ECPIX585Platform,
-    device="lfe5um5g-85f",
-    package=("--package", "CABGA554"),
-    clock=Ecp5Pll,
-    hertz=60_000_000,
-    baud=1_000_000,
-    hardware="default-32",
-    memory_bytes=192 * 1024,
-    flasher=("--board", "ecpix5"),
-)
-
-ICESUGAR_PRO = Board(
-    name="icesugar-pro",
-    title="iCESugar-Pro with LFE5U-25F",
-    platform=ICESugarProPlatform,
+ICEPI_ZERO = Board(
+    name="icepi-zero",
+    title="Icepi Zero with LFE5U-25F",
+    platform=IcepiZero1_3Platform,
     device="lfe5u-25f",
     package=("--package", "CABGA256"),
     clock=Ecp5Pll,
@@ -36,7 +21,7 @@ ICESUGAR_PRO = Board(
     hardware="little",
     memory_bytes=CHIP.size,
     sdram=CHIP,
-    flasher=("--board", "icesugar-pro"),
+    flasher=("--board", "icepi-zero"),
 )
 
 TANG_PRIMER_20K = Board(

@@ -9,7 +9,7 @@ from hw.boards.catalogue import BOARDS, find_board
 from hw.boards.design import block_memories, design_text, estimate_luts
 from hw.config import HARDWARE
 from hw.synth.devices import DEVICES
-from tests.hw.boards.others import ICESUGAR_PRO
+from tests.hw.boards.others import ICEPI_ZERO
 
 
 @pytest.mark.parametrize("name", BOARDS)
@@ -53,11 +53,11 @@ def test_an_sdram_takes_shorter_bursts():
 
 
 def test_a_board_that_is_not_in_the_catalogue():
-    text = design_text(ICESUGAR_PRO, HARDWARE["little"])
-    assert 'LOCATE COMP "uart_0__tx__io" SITE "B9";' in text.constraints
+    text = design_text(ICEPI_ZERO, HARDWARE["little"])
+    assert 'LOCATE COMP "uart_0__tx__io" SITE "K15";' in text.constraints
     assert 'LOCATE COMP "sdram_0__clk__io" SITE' in text.constraints
     assert sum(block_memories(text.rtlil, DEVICES["lfe5u-25f"]).values()) < DEVICES["lfe5u-25f"].capacity["block"]
-    assert estimate_luts(ICESUGAR_PRO, HARDWARE["little"]) < DEVICES["lfe5u-25f"].capacity["lut"]
+    assert estimate_luts(ICEPI_ZERO, HARDWARE["little"]) < DEVICES["lfe5u-25f"].capacity["lut"]
 
 
 def test_memory_must_be_whole_words():
