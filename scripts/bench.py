@@ -10,21 +10,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from torch import Tensor
 
 from golden.errors import SaformerError
-from golden.integer import run
 from hw.compile.fit import fit
 from hw.compile.lowering import lower
 from hw.config import HardwareConfig, load_hardware
-from hw.estimate.activity import measure
 from hw.estimate.costs import Estimate
-from hw.estimate.cycles import estimate
+from hw.estimate.inference import estimate_image
 from hw.estimate.timelines import ExternalMemory
 from hw.synth.devices import find_device
 from hw.synth.flow import synthesise
 from scripts.cosim import DEFAULT_MEMORY, DIFFERENT, Bandwidth, Latency
-from scripts.inputs import DataFolder, FinishedPoints, JsonFile, NamedModel, load_images, resolve_model
+from scripts.inputs import DataFolder, FinishedPoints, JsonFile, load_images, resolve_model
 from scripts.outputs import ensure_writable, write_json
 from scripts.resume import ResultsFile, run_points
 from scripts.synth import design_rtlil
@@ -123,7 +120,7 @@ def evaluate(point: dict) -> dict:
         built = time.monotonic()
         result = cosim(named.model, images.images, images.labels, config=config, engine=engine)
     done = time.monotonic()
-    expected = _estimate(named, images.images[:1], config, memory)
+    expected = estimate_image(lower(named.model, config), result.first, images.images[:1].numpy(), memory)
     return {
         **figures(result, expected, config, luts=count_luts(config, point["device"]) if point["device"] else None),
         "model_sha256": named.digest,
@@ -133,13 +130,6 @@ def evaluate(point: dict) -> dict:
         # The unit is kilobytes, on Linux.
         "peak_memory_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
     }
-
-
-def _estimate(named: NamedModel, image: Tensor, config: HardwareConfig, memory: ExternalMemory) -> Estimate:
-    """Return what the analytic model says of an image."""
-    steps = [layer.step for layer in lower(named.model, config).layers]
-    activity = measure(steps, run(named.model, image), image.numpy(), named.model.config, config)
-    return estimate(steps, activity, config, memory)
 
 
 def count_luts(config: HardwareConfig, device: str) -> int:

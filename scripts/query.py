@@ -9,8 +9,7 @@ import typer
 from golden.errors import SaformerError
 from golden.integer import IntegerModel, Trace
 from hw.compile.lowering import Lowered, lower
-from hw.estimate.activity import measure
-from hw.estimate.cycles import estimate
+from hw.estimate.inference import estimate_image
 from hw.estimate.timelines import ExternalMemory
 from scripts.tables import integer
 
@@ -44,21 +43,20 @@ def query_cycles(
     ``trace`` is the integer model's run of ``image``, uint8 [1, C, H, W] or [1, T, C, H, W].
     None where there is no other way, because windows are not equal or the hardware has no room for their counts.
     """
-    config = lowered.config
     other = Query.TOKENS if ran is Query.POOLED else Query.POOLED
     try:
-        steps = [layer.step for layer in lower(model, config, pooled_query=other is Query.POOLED).layers]
+        lowered_other = lower(model, lowered.config, pooled_query=other is Query.POOLED)
     except SaformerError:
         return None
-    if [step.counts is None for step in steps] == [layer.step.counts is None for layer in lowered.layers]:
+    if _pools(lowered_other) == _pools(lowered):
         return None
-    activity = measure(steps, trace, image, model.config, config)
-    return {
-        "ran": ran,
-        "measured": cycles,
-        "other": other,
-        "estimated": estimate(steps, activity, config, memory).cycles,
-    }
+    estimated = estimate_image(lowered_other, trace, image, memory).cycles
+    return {"ran": ran, "measured": cycles, "other": other, "estimated": estimated}
+
+
+def _pools(lowered: Lowered) -> bool:
+    """Whether any layer leaves window sums for a query."""
+    return any(layer.step.counts for layer in lowered.layers)
 
 
 def describe_query(figures: dict) -> str:

@@ -15,8 +15,7 @@ from hw.compile.allocate import channel_beats
 from hw.compile.lowering import Lowered, lower
 from hw.config import HardwareConfig
 from hw.counters import Counter
-from hw.estimate.activity import measure
-from hw.estimate.cycles import estimate
+from hw.estimate.inference import estimate_image
 from sim.compare import HardwareRun, compare
 from sim.expected import expect
 from sim.results import CosimResult, ImageMismatch, dense_operations, layer_results
@@ -113,9 +112,7 @@ def _reporter(
     pixels: Tensor,
 ) -> Callable[[int, int], object]:
     """What an engine calls with the cycles and the layer of an image; an estimate says how many will come."""
-    steps, config = [layer.step for layer in lowered.layers], lowered.config
-    activity = measure(steps, golden, pixels.numpy(), lowered.model, config)
-    total = round(estimate(steps, activity, config, engine.memory).cycles)
+    total = round(estimate_image(lowered, golden, pixels.numpy(), engine.memory).cycles)
     progress(Position(done=number, cycles=0, layer=0, expected=total))
     return lambda cycles, layer: progress(Position(done=number, cycles=cycles, layer=layer, expected=total))
 

@@ -214,9 +214,10 @@ class _Inference:
                 step.passes * (step.reads.positions if target is step.position else step.tiles)
                 for target in step.targets
             )
+            cycles = float(costs.sum())
+            reading, sending = (min(1.0, used / cycles) for used in (int(active.words.sum()), currents))
             # Reads and currents, each spread over the time, now and then meet.
-            busy = [min(1.0, used / float(costs.sum())) for used in (int(active.words.sum()), currents)]
-            self.mixing.advance(float(costs.sum()), share=(1 - busy[0]) * (1 - busy[1]))
+            self.mixing.advance(cycles, share=(1 - reading) * (1 - sending))
         walk.lose("spike_memory", self.starve(costs, active))
         walk.lose("drain", float((costs - active.events).sum()))
         walk.time += float(active.events.sum())

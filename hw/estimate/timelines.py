@@ -78,6 +78,19 @@ class WeightTimeline:
         self.released += rows
 
 
+@dataclass(frozen=True, kw_only=True)
+class FollowTiming:
+    """Latencies of the engine that follows the mixing unit.
+
+    Members: fill : cycles from a position that is mixed to its first event; read : to the first word that is read;
+    empty : from the last event to the first current.
+    """
+
+    fill: int
+    read: int
+    empty: int
+
+
 class MixTimeline:
     """The mixing unit, which works in cycles in which the engine neither reads spike memory nor sends a current.
 
@@ -121,7 +134,7 @@ class MixTimeline:
         after = self._newest - self._lead - (visit + 1) * self._visit
         return max(0.0, self.backlog - after)
 
-    def follow(self, visits: Iterable[tuple[float, float, float]], *, beats: int, timing: "FollowTiming") -> float:
+    def follow(self, visits: Iterable[tuple[float, float, float]], *, beats: int, timing: FollowTiming) -> float:
         """Let the engine visit positions as they are mixed, all masks being there; return the cycle of the last event.
 
         A visit is (cycles, events, words): how long it lasts at least, and what of it the engine takes and reads.
@@ -136,7 +149,7 @@ class MixTimeline:
             while used and used[0][0] < time + left:
                 start, stop = heappop(used)
                 left -= max(0.0, start - time)
-                time = max(time, start, stop)
+                time = max(time, stop)
             time += left
             # A layer begins long after what was mixed before it has been written.
             ready = time + self.path if self.backlog < backlog else -timing.fill
@@ -146,16 +159,3 @@ class MixTimeline:
             end = max(end + cycles, read - timing.read + timing.fill + events)
             heappush(used, (end + timing.empty, end + timing.empty + beats))
         return end
-
-
-@dataclass(frozen=True, kw_only=True)
-class FollowTiming:
-    """Latencies of the engine that follows the mixing unit.
-
-    Members: fill : cycles from a position that is mixed to its first event; read : to the first word that is read;
-    empty : from the last event to the first current.
-    """
-
-    fill: int
-    read: int
-    empty: int

@@ -11,8 +11,7 @@ from golden.data import fit_images, load_bundled
 from golden.integer import run
 from hw.compile.lowering import lower
 from hw.config import HARDWARE
-from hw.estimate.activity import measure
-from hw.estimate.cycles import estimate
+from hw.estimate.inference import estimate_image
 from hw.estimate.timelines import ExternalMemory
 from sim.cosim import cosim
 from sim.simulate import Simulator
@@ -44,9 +43,7 @@ def test_the_estimate_is_close_to_the_rtl(hardware, seed, changes):
     images = fit_images(load_bundled().images[5:6], channels=model.config.in_channels, size=model.config.image_size)
     with Simulator(config=config, memory=memory) as engine:
         result = cosim(model, images, [0], config=config, engine=engine)
-    steps = [layer.step for layer in lower(model, config).layers]
-    activity = measure(steps, run(model, images), images.numpy(), model.config, config)
-    expected = estimate(steps, activity, config, memory)
+    expected = estimate_image(lower(model, config), run(model, images), images.numpy(), memory)
     assert expected.cycles == pytest.approx(result.cycles[0], rel=0.01)
     measured = {layer.name: layer.cycles for layer in result.layers}
     for layer in expected.layers:
