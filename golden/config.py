@@ -155,7 +155,7 @@ class ModelConfig:
             if not isinstance(getattr(self, field), bool):
                 raise SaformerError(f"{field} must be true or false, not {getattr(self, field)!r}")
         for field, choices in _CHOICES.items():
-            object.__setattr__(self, field, _choice(field, choices, getattr(self, field)))
+            object.__setattr__(self, field, choice(field, choices, getattr(self, field)))
         for field in ("threshold", *_SIXTEENTHS):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 256:
@@ -260,7 +260,8 @@ class ModelConfig:
         return cls(**values)
 
 
-def _choice(field: str, choices: type[StrEnum], value: object) -> StrEnum:
+def choice(field: str, choices: type[StrEnum], value: object) -> StrEnum:
+    """The member of `choices` with this value. Raises SaformerError, which names the field, if there is none."""
     try:
         return choices(value)
     except ValueError:

@@ -139,17 +139,17 @@ class RealAttention(nn.Module):
 
     def __init__(self, config: ModelConfig, mechanism: Vsa):
         super().__init__()
-        self.mechanism, self.heads = mechanism, config.heads
+        self.parts, self.attend, self.heads = mechanism.parts, mechanism.output, config.heads
         for part in mechanism.parts:
             self.add_module(part, _projection(config))
 
     def projections(self) -> list[ConvBnLif]:
         """Q, K and V."""
-        return [getattr(self, part) for part in self.mechanism.parts]
+        return [getattr(self, part) for part in self.parts]
 
     def forward(self, spikes: Tensor) -> Tensor:
         currents = [layer.current(spikes) / layer.unit for layer in self.projections()]
-        return self.mechanism.output(*currents, heads=self.heads)
+        return self.attend(*currents, heads=self.heads)
 
 
 class Sasa(nn.Module):

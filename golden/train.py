@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
@@ -23,9 +23,9 @@ from golden.data import ImageSet, check_images
 from golden.errors import SaformerError
 from golden.files import write_atomically
 from golden.integer import IntegerModel
-from golden.model import SAFormer, Sasa
 from golden.plan import Stage, TrainPlan
-from golden.quantise import export, quantise
+from golden.quantise import export
+from golden.recipe import SPIKING, Recipe
 from golden.tensors import tensor_specs
 
 # Tells the generator of a step's augmentation from that of an epoch's order.
@@ -37,9 +37,10 @@ class _Run:
     """What a checkpoint holds: the position, the model and its optimiser, and the history so far."""
 
     plan: TrainPlan
+    recipe: Recipe
     stage: int
     step: int
-    model: SAFormer
+    model: nn.Module
     optimiser: torch.optim.Optimizer
     history: list[dict]
     best: dict | None = None
@@ -84,19 +85,23 @@ def train_network(
     device: str = "cpu",
     on_step: Callable[[int], None] | None = None,
     progress: bool = True,
-) -> tuple[SAFormer, list[dict]]:
-    """The same, but for the integer model: returns the quantised training model, in main memory."""
+    recipe: Recipe = SPIKING,
+) -> tuple[nn.Module, list[dict]]:
+    """The same, but for the integer model: returns the network of the last stage, in main memory."""
     check_images(plan.config, data.images)
     _check_device(device)
     training, validation = (part.to(device) for part in split(plan, data))
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
-    run = _resume(plan, load_checkpoint(checkpoint), device) if checkpoint.is_file() else _start(plan, device)
+    if checkpoint.is_file():
+        run = _resume(plan, recipe, load_checkpoint(checkpoint), device)
+    else:
+        run = _start(plan, recipe, training, device)
     while True:
         _run_stage(run, training, validation, checkpoint, on_step, progress)
         if run.stage + 1 == len(plan.stages):
             break
-        run = _next_stage(run, device)
+        run = _next_stage(run, training, device)
     run.model.load_state_dict(run.best["model"])
     return run.model.cpu(), run.history
 
@@ -138,7 +143,7 @@ def _generator(*numbers: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def _optimiser(plan: TrainPlan, model: SAFormer) -> torch.optim.Optimizer:
+def _optimiser(plan: TrainPlan, model: nn.Module) -> torch.optim.Optimizer:
     parameters = list(model.parameters())
     weights = [parameter for parameter in parameters if parameter.ndim > 1]
     others = [parameter for parameter in parameters if parameter.ndim <= 1]
@@ -147,62 +152,49 @@ def _optimiser(plan: TrainPlan, model: SAFormer) -> torch.optim.Optimizer:
     )
 
 
-def _start(plan: TrainPlan, device: str) -> _Run:
+def _start(plan: TrainPlan, recipe: Recipe, training: ImageSet, device: str) -> _Run:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
-        model = SAFormer(plan.config)
-    for block in model.blocks:
-        for projection in block.attention.projections():
-            projection.bn.weight.data.fill_(plan.attention_gain)
-        if isinstance(block.attention, Sasa) and plan.config.dwc:
-            block.attention.dwc.bn.weight.data.fill_(plan.convolution_gain)
-    model = _prepare(model, plan.stages[0], device)
-    return _Run(plan=plan, stage=0, step=0, model=model, optimiser=_optimiser(plan, model), history=[])
+        model = recipe.build(plan)
+    model = _on(device, recipe.prepare(model, plan.stages[0], training.images))
+    return _Run(plan=plan, recipe=recipe, stage=0, step=0, model=model, optimiser=_optimiser(plan, model), history=[])
 
 
-def _prepare(model: SAFormer, stage: Stage, device: str) -> SAFormer:
-    model = quantise(model.cpu()) if stage.quantised else model
+def _on(device: str, model: nn.Module) -> nn.Module:
     return model.to(device, memory_format=torch.channels_last)
 
 
-def _next_stage(run: _Run, device: str) -> _Run:
+def _next_stage(run: _Run, training: ImageSet, device: str) -> _Run:
     stage = run.stage + 1
-    model = _prepare(run.model, run.plan.stages[stage], device)
-    return _Run(
-        plan=run.plan,
-        stage=stage,
-        step=0,
-        model=model,
-        optimiser=_optimiser(run.plan, model),
-        history=run.history,
-        seconds=run.seconds,
-    )
+    model = _on(device, run.recipe.prepare(run.model.cpu(), run.plan.stages[stage], training.images))
+    kept = {key: getattr(run, key) for key in ("plan", "recipe", "history", "seconds")}
+    return _Run(stage=stage, step=0, model=model, optimiser=_optimiser(run.plan, model), **kept)
 
 
-def _resume(plan: TrainPlan, state: dict, device: str) -> _Run:
+def _resume(plan: TrainPlan, recipe: Recipe, state: dict, device: str) -> _Run:
     stage = state["stage"]
     done = [dataclasses.asdict(each) for each in plan.stages[: stage + 1]]
-    if done != state["stages"] or plan.config.to_dict() != state["config"] or _settings(plan) != state["settings"]:
+    if done != state["stages"] or _settings(plan, recipe) != state["settings"]:
         raise SaformerError("the checkpoint belongs to another plan; train in another folder, or repeat its settings")
-    model = _prepare(SAFormer(plan.config), plan.stages[stage], device)
+    model = _on(device, recipe.prepare(recipe.build(plan), plan.stages[stage], None))
     model.load_state_dict(state["model"])
     optimiser = _optimiser(plan, model)
     optimiser.load_state_dict(state["optimiser"])
     kept = {key: state[key] for key in ("step", "history", "best", "loss_sum", "seconds")}
-    return _Run(plan=plan, stage=stage, model=model, optimiser=optimiser, **kept)
+    return _Run(plan=plan, recipe=recipe, stage=stage, model=model, optimiser=optimiser, **kept)
 
 
-def _settings(plan: TrainPlan) -> dict:
-    """What decides a run besides the configuration and the stages."""
+def _settings(plan: TrainPlan, recipe: Recipe) -> dict:
+    """What decides a run besides the stages."""
     other = ("config", "stages", "checkpoint_every")
-    return {name: value for name, value in vars(plan).items() if name not in other}
+    settings = {name: value for name, value in vars(plan).items() if name not in other}
+    return settings | recipe.settings() | {"config": plan.config.to_dict()}
 
 
 def _save(run: _Run, path: Path) -> None:
     state = {
         "stages": [dataclasses.asdict(stage) for stage in run.plan.stages[: run.stage + 1]],
-        "config": run.plan.config.to_dict(),
-        "settings": _settings(run.plan),
+        "settings": _settings(run.plan, run.recipe),
         "model": run.model.state_dict(),
         "optimiser": run.optimiser.state_dict(),
         **{key: getattr(run, key) for key in ("stage", "step", "history", "best", "loss_sum", "seconds")},
@@ -248,14 +240,14 @@ def step_seconds(plan: TrainPlan, *, training: ImageSet, device: str = "cpu") ->
     `training` is what `split` chooses to train on.
     """
     _check_device(device)
-    run, seconds = _start(plan, device), []
+    run, seconds = _start(plan, SPIKING, training, device), []
     batch = training.select(count=plan.batch).to(device)
     for stage in plan.stages:
         for _ in range(2):
             started = time.monotonic()
             _train_step(run, batch, total=2)
         seconds.append(time.monotonic() - started)
-        run = run if stage is plan.stages[-1] else _next_stage(run, device)
+        run = run if stage is plan.stages[-1] else _next_stage(run, training, device)
     return seconds
 
 
@@ -289,7 +281,7 @@ def _train_step(run: _Run, batch: ImageSet, *, total: int) -> float:
     return loss.item()
 
 
-def _scores(plan: TrainPlan, model: SAFormer, stage: Stage, images: Tensor) -> Tensor:
+def _scores(plan: TrainPlan, model: nn.Module, stage: Stage, images: Tensor) -> Tensor:
     pixels = images.float()
     pixels = pixels.to(memory_format=torch.channels_last) if pixels.ndim == 4 else pixels
     # The quantised model counts on exact sums, which bfloat16 does not give.
@@ -297,7 +289,7 @@ def _scores(plan: TrainPlan, model: SAFormer, stage: Stage, images: Tensor) -> T
         return model.scores(pixels, stage.timesteps)
 
 
-def accuracy(plan: TrainPlan, model: SAFormer, stage: Stage, images: ImageSet, *, batch: int = 250) -> float:
+def accuracy(plan: TrainPlan, model: nn.Module, stage: Stage, images: ImageSet, *, batch: int = 250) -> float:
     """Share of `images` that the model gets right."""
     model.eval()
     with torch.no_grad():

@@ -1,0 +1,1 @@
+"""From a quantised network of numbers to a spiking one: PMSM, and what it is compared with."""
