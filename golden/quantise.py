@@ -153,7 +153,11 @@ def _natural_unit(weight: Tensor, bias: Tensor, config: ModelConfig, times: int 
     return unit.floor().clamp(min=1.0)
 
 
-def _layer(layer: ConvBnLif, config: ModelConfig, times: int = 1) -> QuantisedLayer:
+def quantise_layer(layer: ConvBnLif, config: ModelConfig, times: int = 1) -> QuantisedLayer:
+    """The quantised layer of a trained one, at the finest scale of every channel.
+
+    `times` is the number of tokens over which its currents are summed before they meet a threshold.
+    """
     weight, bias = fold(layer)
     unit = _natural_unit(weight, bias, config, times)
     settings = {"pool": layer.pool, "groups": layer.conv.groups, "times": times, "neuron": layer.neuron}
@@ -190,11 +194,11 @@ def _quantise_writers(model: SAFormer) -> Tensor:
 
 def _quantise_sasa(attention: Sasa, config: ModelConfig) -> None:
     pooled = config.window_tokens if config.aggregate is Aggregate.CURRENT else 1
-    attention.q, attention.k = _layer(attention.q, config, pooled), _layer(attention.k, config, pooled)
+    attention.q, attention.k = quantise_layer(attention.q, config, pooled), quantise_layer(attention.k, config, pooled)
     attention.ka = exact(attention.ka, attention.k.neuron.threshold)
     attention.mask = exact(attention.mask, attention.mask.threshold)
     if config.dwc:
-        attention.dwc = _layer(attention.dwc, config)
+        attention.dwc = quantise_layer(attention.dwc, config)
 
 
 def _quantise_block(block: Block, config: ModelConfig, stream: Neuron) -> None:
@@ -202,24 +206,24 @@ def _quantise_block(block: Block, config: ModelConfig, stream: Neuron) -> None:
         _quantise_sasa(block.attention, config)
     else:
         for part, layer in block.attention.named_children():
-            quantised = exact(layer, layer.threshold) if isinstance(layer, Neuron) else _layer(layer, config)
+            quantised = exact(layer, layer.threshold) if isinstance(layer, Neuron) else quantise_layer(layer, config)
             setattr(block.attention, part, quantised)
     block.input, block.mlp_input = copy.deepcopy(stream), copy.deepcopy(stream)
-    block.fc1 = _layer(block.fc1, config)
+    block.fc1 = quantise_layer(block.fc1, config)
 
 
 def quantise(model: SAFormer) -> SAFormer:
     """The quantised training model of a trained one, whose batch norms it folds at their running statistics."""
     config, model = model.config, copy.deepcopy(model)
     for stage in range(1, 4):
-        setattr(model.sps, f"conv{stage}", _layer(getattr(model.sps, f"conv{stage}"), config))
+        setattr(model.sps, f"conv{stage}", quantise_layer(getattr(model.sps, f"conv{stage}"), config))
     for block in model.blocks:
         if isinstance(block.attention, Sasa) and config.dwc and not config.mix_neuron:
             # The projection reads the numbers of the depthwise convolution, in that one's units.
             weight, bias = fold(block.attention.dwc)
             block.proj.conv.weight.data /= _natural_unit(weight, bias, config).reshape(1, -1, 1, 1)
     unit = _quantise_writers(model)
-    stream = exact(model.head_neuron, config.threshold * unit)
+    stream = exact(model.head_neuron, model.head_neuron.threshold.flatten() * unit)
     for block in model.blocks:
         _quantise_block(block, config, stream)
     model.head_neuron = copy.deepcopy(stream)

@@ -3,7 +3,7 @@
 import dataclasses
 from enum import StrEnum
 
-from golden.config import Head, Input, ModelConfig, NeuronKind, choice
+from golden.config import Input, ModelConfig, NeuronKind, choice
 from golden.errors import SaformerError
 
 
@@ -44,8 +44,6 @@ class ConversionConfig:
             raise SaformerError(f'conversion needs neuron = "pmsm", not "{self.model.neuron}"')
         if self.model.input is not Input.PIXELS:
             raise SaformerError('conversion is of networks that see images: input = "pixels"')
-        if self.network is Network.VGG and self.model.head is not Head.NEURON:
-            raise SaformerError('the VGG has a quantiser in front of its classifier: head = "neuron"')
         if not 0 <= self.negative_levels <= 127:
             raise SaformerError(f"negative_levels must be 0 to 127, not {self.negative_levels}")
         if self.span <= 0:

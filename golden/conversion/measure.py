@@ -1,36 +1,34 @@
 """What a spiking network that was converted does over time: accuracy and spikes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 
 from golden.conversion.networks import in_use
 from golden.conversion.quantiser import Quantiser
-from golden.conversion.spiking import IfNeuron, Scheme, convert
+from golden.conversion.spiking import IfNeuron
 from golden.data import ImageSet
 
 BATCH = 100
 
 
-def measure(network: nn.Module, scheme: Scheme, *, timesteps: int, images: ImageSet) -> dict:
-    """Convert a quantised network and run it on images.
+def measure(network: nn.Module, *, names: Iterable[str], timesteps: int, images: ImageSet) -> dict:
+    """Run a spiking network, of `golden.conversion.spiking`, on images.
 
-    Keys: scheme, timesteps, accuracy, spikes (of the converted neurons, for each image, a value of m being m spikes),
-    layers (name, and spikes of its neurons for each image).
+    Keys: timesteps, accuracy, layers (the neurons of these names, and their spikes for each image), spikes (of all of
+    them). A value of m, of either sign, is m spikes.
     """
-    spiking, right = convert(network, scheme, timesteps=timesteps), 0
-    spikes = dict.fromkeys(in_use(network, Quantiser), 0)
-    hooks = [spiking.get_submodule(name).register_forward_hook(_counter(spikes, name)) for name in spikes]
+    spikes, right = dict.fromkeys(names, 0), 0
+    hooks = [network.get_submodule(name).register_forward_hook(_counter(spikes, name)) for name in spikes]
+    kind = next(network.parameters()).dtype
     with torch.no_grad():
         for pixels, labels in zip(images.images.split(BATCH), images.labels.split(BATCH), strict=True):
-            scores = spiking.scores(pixels.float(), timesteps)
-            right += int((scores.argmax(dim=1) == labels).sum())
+            right += int((network.scores(pixels.to(kind), timesteps).argmax(dim=1) == labels).sum())
     for hook in hooks:
         hook.remove()
     layers = [{"name": name, "spikes": total / len(images)} for name, total in spikes.items()]
     return {
-        "scheme": str(scheme),
         "timesteps": timesteps,
         "accuracy": right / len(images),
         "spikes": sum(layer["spikes"] for layer in layers),

@@ -8,16 +8,20 @@ from torch import Tensor, nn
 from golden.config import ModelConfig
 from golden.conversion.config import ConversionConfig, Network
 from golden.conversion.quantiser import Quantiser
-from golden.model import Classifier, ConvBnLif, SAFormer, spiking
+from golden.model import Classifier, ConvBnLif, SAFormer
 from golden.neurons.kinds import Levels
 from golden.neurons.module import Neuron
 
 
 class Vgg(nn.Module):
-    """Pixels [B, C, H, W] to logits [T, B, classes]: 3x3 convolutions, a neuron on the mean, and the classifier.
+    """Pixels [B, C, H, W] to logits [T, B, classes]: 3x3 convolutions, and a classifier on the mean over positions.
 
     The first five convolutions have the channels and pools of SAFormer's patch splitting, and `depth` more follow. It
     is called as `SAFormer` is.
+
+    Members
+    -------
+    positions: what the sum over positions is divided by; 1 where the classifier's weights already are.
     """
 
     def __init__(self, config: ModelConfig):
@@ -34,7 +38,7 @@ class Vgg(nn.Module):
             )
             for stage in range(1, len(channels))
         )
-        self.head_neuron = spiking(config)
+        self.positions = config.tokens
         self.head = Classifier(inputs=config.dim, classes=config.classes)
 
     def forward(self, images: Tensor, timesteps: int = 1) -> Tensor:
@@ -42,7 +46,7 @@ class Vgg(nn.Module):
         x = first.neuron(first.current(images.unsqueeze(0)).expand(timesteps, -1, -1, -1, -1))
         for layer in others:
             x = layer(x)
-        return self.head(self.head_neuron(x.sum(dim=(-2, -1), keepdim=True), times=self.config.tokens))
+        return self.head(x.sum(dim=(-2, -1), keepdim=True) / self.positions)
 
     def scores(self, images: Tensor, timesteps: int = 1) -> Tensor:
         """Mean of the logits over time, [B, classes], as real numbers."""
