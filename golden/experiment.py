@@ -82,6 +82,14 @@ class Experiment:
         settings = {"batch": BATCH, "validation": VALIDATION_IMAGES, "warmup": 100} | self._changes(variant, TrainPlan)
         return TrainPlan(config=config, stages=stages, seed=seed, **settings)
 
+    def key(self, variant: str, seed: int) -> str:
+        """What decides a run, as text: experiments share runs with the same."""
+        return repr(self.plan(variant, seed))
+
+    def run(self, variant: str, seed: int, *, training: ImageSet, test: ImageSet, folder: Path) -> dict:
+        """See `run_plan`."""
+        return run_plan(self.plan(variant, seed), training=training, test=test, folder=folder)
+
 
 def _fields(what: type) -> list[str]:
     return [field.name for field in dataclasses.fields(what)]
@@ -150,13 +158,6 @@ EXPERIMENTS = {
         ),
     )
 }
-
-
-def find_experiment(name: str) -> Experiment:
-    """An experiment by its name. Raises SaformerError for one that does not exist."""
-    if name not in EXPERIMENTS:
-        raise SaformerError(f"no experiment {name!r}: use one of {', '.join(EXPERIMENTS)}")
-    return EXPERIMENTS[name]
 
 
 def fit_set(images: ImageSet, config: ModelConfig) -> ImageSet:

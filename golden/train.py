@@ -30,6 +30,7 @@ from golden.tensors import tensor_specs
 
 # Tells the generator of a step's augmentation from that of an epoch's order.
 _AUGMENTATION = 1 << 20
+_PROGRESS = ("history", "best", "loss_sum", "seconds", "before")
 
 
 @dataclasses.dataclass
@@ -46,6 +47,7 @@ class _Run:
     best: dict | None = None
     loss_sum: float = 0.0
     seconds: float = 0.0
+    before: float = 0.0  # seconds of the stages before
 
     @property
     def current(self) -> Stage:
@@ -168,6 +170,7 @@ def _next_stage(run: _Run, training: ImageSet, device: str) -> _Run:
     stage = run.stage + 1
     model = _on(device, run.recipe.prepare(run.model.cpu(), run.plan.stages[stage], training.images))
     kept = {key: getattr(run, key) for key in ("plan", "recipe", "history", "seconds")}
+    kept |= {"before": run.seconds}
     return _Run(stage=stage, step=0, model=model, optimiser=_optimiser(run.plan, model), **kept)
 
 
@@ -180,7 +183,7 @@ def _resume(plan: TrainPlan, recipe: Recipe, state: dict, device: str) -> _Run:
     model.load_state_dict(state["model"])
     optimiser = _optimiser(plan, model)
     optimiser.load_state_dict(state["optimiser"])
-    kept = {key: state[key] for key in ("step", "history", "best", "loss_sum", "seconds")}
+    kept = {key: state[key] for key in ("step", *_PROGRESS)}
     return _Run(plan=plan, recipe=recipe, stage=stage, model=model, optimiser=optimiser, **kept)
 
 
@@ -197,7 +200,7 @@ def _save(run: _Run, path: Path) -> None:
         "settings": _settings(run.plan, run.recipe),
         "model": run.model.state_dict(),
         "optimiser": run.optimiser.state_dict(),
-        **{key: getattr(run, key) for key in ("stage", "step", "history", "best", "loss_sum", "seconds")},
+        **{key: getattr(run, key) for key in ("stage", "step", *_PROGRESS)},
     }
     save_checkpoint(path, state)
     text = json.dumps(run.history, indent=1).encode()
@@ -308,7 +311,7 @@ def _end_epoch(run: _Run, epoch: int, per_epoch: int, validation: ImageSet) -> N
         "loss": round(run.loss_sum / per_epoch, 4),
         "validation_accuracy": round(score, 4),
         "seconds": round(run.seconds),
-        "images_per_second": round(run.step * run.plan.batch / run.seconds, 1),
+        "images_per_second": round(run.step * run.plan.batch / (run.seconds - run.before), 1),
     }
     run.history.append(record)
     run.loss_sum = 0.0

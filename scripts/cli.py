@@ -9,6 +9,7 @@ from golden.errors import SaformerError
 from scripts.bench import bench
 from scripts.build import build
 from scripts.complexity import complexity
+from scripts.convert import convert
 from scripts.cosim import cosim
 from scripts.energy import energy
 from scripts.estimate import estimate
@@ -36,6 +37,7 @@ for command in (
     bench,
     build,
     complexity,
+    convert,
     cosim,
     energy,
     estimate,

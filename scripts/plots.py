@@ -114,6 +114,30 @@ def along(name: str, numbers: Sequence[int], rows: Sequence[dict]) -> str:
         return _svg(figure)
 
 
+def over_time(rows: Sequence[dict]) -> str:
+    """Plot accuracy against the timesteps, a panel for each variant and a line for each kind of neuron."""
+    variants = list(dict.fromkeys(row["variant"] for row in rows))
+    columns = 2
+    with matplotlib.rc_context(STYLE):
+        lines = -(-len(variants) // columns)
+        figure = Figure(figsize=(7.4, 2.1 * lines + 0.4), layout="constrained")
+        panels = figure.subplots(lines, columns, sharey=True, squeeze=False).flat
+        for axes, variant in zip(panels, variants, strict=False):
+            chosen = [row for row in rows if row["variant"] == variant]
+            for scheme, colour in zip(dict.fromkeys(row["scheme"] for row in chosen), _COLOURS, strict=False):
+                points = [row for row in chosen if row["scheme"] == scheme]
+                steps = [row["timesteps"] for row in points]
+                heights, spread = ([100 * row[key] for row in points] for key in ("accuracy", "spread"))
+                axes.errorbar(steps, heights, yerr=spread, color=colour, marker="o", markersize=4, label=scheme)
+                axes.set_xscale("log", base=2)
+                axes.set_xticks(steps, [str(step) for step in steps])
+            axes.set_title(variant, fontsize=9)
+            axes.set_xlabel("timesteps")
+            axes.set_ylabel("accuracy, %")
+            axes.legend(frameon=False, fontsize=8)
+        return _svg(figure)
+
+
 def cycles(layers: Sequence[dict]) -> str:
     """Plot the cycles of every layer against the ideal ones, with the excess in per cent."""
     chosen = [layer for layer in layers if layer["cycles"]]

@@ -1,14 +1,16 @@
 """What a spiking network that was converted does over time: accuracy and spikes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from golden.conversion.integer import integer_form, widths
 from golden.conversion.networks import in_use
 from golden.conversion.quantiser import Quantiser
-from golden.conversion.spiking import IfNeuron
+from golden.conversion.spiking import IfNeuron, Scheme, convert
 from golden.data import ImageSet
+from golden.energy.workload import is_real
 
 BATCH = 100
 
@@ -36,12 +38,73 @@ def measure(network: nn.Module, *, names: Iterable[str], timesteps: int, images:
     }
 
 
+def report(network: nn.Module, *, images: ImageSet, steps: Sequence[int]) -> dict:
+    """Everything about the conversion of a quantised network, in evaluation.
+
+    Keys: accuracy (of the network itself), differences (of PMSM at one timestep: all values, of all images), quantisers
+    (see `describe`), results (scheme and what `measure` says, for every scheme and every number of `steps`), integer
+    (accuracy of the integer form at one timestep, and its widths; None where there is none).
+    """
+    names = list(in_use(network, Quantiser))
+    results = [
+        {"scheme": str(scheme)}
+        | measure(convert(network, scheme, timesteps=timesteps), names=names, timesteps=timesteps, images=images)
+        for scheme in Scheme
+        for timesteps in steps
+    ]
+    return {
+        "images": len(images),
+        "accuracy": measure(network, names=(), timesteps=1, images=images)["accuracy"],
+        "differences": sum(differences(network, images.images).values()),
+        "quantisers": describe(network),
+        "results": results,
+        "integer": None if is_real(network.config) else _integer(network, images),
+    }
+
+
+def _integer(network: nn.Module, images: ImageSet) -> dict:
+    whole = integer_form(network, timesteps=1)
+    return {
+        "accuracy": measure(whole, names=(), timesteps=1, images=images)["accuracy"],
+        "widths": [width.to_dict() for width in widths(whole, timesteps=1)],
+    }
+
+
 def _counter(spikes: dict[str, int], name: str) -> Callable:
     def count(module: nn.Module, _inputs: tuple, output: Tensor) -> None:
         worth = module.worth if isinstance(module, IfNeuron) else 1
         spikes[name] += int(output.abs().sum(dtype=torch.float64)) // worth
 
     return count
+
+
+def differences(network: nn.Module, images: Tensor, *, batch: int = BATCH) -> dict[str, int]:
+    """Values in which the PMSM network at one timestep differs from the quantised one, layer by layer, and in logits.
+
+    `images` are uint8 [K, C, H, W]. Layers are compared call by call, in every value of every image.
+    """
+    spiking = convert(network, Scheme.PMSM, timesteps=1)
+    names = list(in_use(network, Quantiser))
+    found = dict.fromkeys([*names, "logits"], 0)
+    for pixels in images.split(batch):
+        pairs = zip(_outputs(network, names, pixels), _outputs(spiking, names, pixels), strict=True)
+        for (name, one), (_, other) in pairs:
+            found[name] += int((one != other).sum())
+    return found
+
+
+def _outputs(network: nn.Module, names: list[str], pixels: Tensor) -> list[tuple[str, Tensor]]:
+    """What the modules of these names put out, in the order of their calls, and the logits."""
+    found: list[tuple[str, Tensor]] = []
+    hooks = [
+        network.get_submodule(name).register_forward_hook(lambda _m, _i, out, name=name: found.append((name, out)))
+        for name in names
+    ]
+    with torch.no_grad():
+        logits = network(pixels.to(next(network.parameters()).dtype), timesteps=1)
+    for hook in hooks:
+        hook.remove()
+    return [*found, ("logits", logits)]
 
 
 def describe(network: nn.Module) -> list[dict]:

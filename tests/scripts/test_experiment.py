@@ -7,21 +7,25 @@ from types import SimpleNamespace
 
 import pytest
 
+import golden.conversion.experiment
 import golden.experiment
+import golden.questions
 import scripts.experiment
 from golden.calibrate import init_model
 from golden.config import ModelConfig
+from golden.conversion.experiment import CONVERSION
 from golden.data import load_bundled
 from golden.errors import SaformerError
 from golden.evaluate import evaluate
-from golden.experiment import EXPERIMENTS, Experiment, find_experiment, fit_set, measure, measure_real
+from golden.experiment import Experiment, fit_set, measure, measure_real
 from golden.layers import layers
 from golden.model import SAFormer
 from golden.neurons.module import Neuron
 from golden.plan import Stage
 from golden.quantise import quantise
+from golden.questions import QUESTIONS, find_experiment
 from scripts.cli import main
-from scripts.experiment import page, summary
+from scripts.findings import findings_of
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "experiments"
 SMALL = Experiment(
@@ -45,7 +49,7 @@ SMALL = Experiment(
 def folder(tmp_path, monkeypatch):
     """A folder in which the experiment "small" runs on the bundled images, with two seeds."""
     monkeypatch.setattr(golden.experiment, "VALIDATION_IMAGES", 20)
-    monkeypatch.setattr(golden.experiment, "EXPERIMENTS", {"small": SMALL})
+    monkeypatch.setattr(golden.questions, "QUESTIONS", {"small": SMALL})
     monkeypatch.setattr(scripts.experiment, "SEEDS", (1, 2))
     for name, count in (("TRAINING_IMAGES", 180), ("TEST_IMAGES", 20)):
         monkeypatch.setattr(scripts.experiment, name, count)
@@ -80,7 +84,7 @@ def test_variants_are_trained_and_measured(folder, capsys):
 
 
 def test_a_run_that_was_cut_off_goes_on(folder, monkeypatch):
-    calls, whole = [], scripts.experiment.run_plan
+    calls, whole = [], golden.experiment.run_plan
 
     def run_two(*arguments, **settings):
         if len(calls) == 2:
@@ -88,14 +92,14 @@ def test_a_run_that_was_cut_off_goes_on(folder, monkeypatch):
         calls.append(arguments)
         return whole(*arguments, **settings)
 
-    monkeypatch.setattr(scripts.experiment, "run_plan", run_two)
+    monkeypatch.setattr(golden.experiment, "run_plan", run_two)
     assert main(COMMAND) == 130
     assert not (folder / "docs" / "small.json").exists()
-    monkeypatch.setattr(scripts.experiment, "run_plan", whole)
+    monkeypatch.setattr(golden.experiment, "run_plan", whole)
     assert main(COMMAND) == 0
     first = (folder / "docs" / "small.json").read_text()
     # Everything is finished: the record is made of what was kept.
-    monkeypatch.setattr(scripts.experiment, "run_plan", None)
+    monkeypatch.setattr(golden.experiment, "run_plan", None)
     assert main(COMMAND) == 0
     assert (folder / "docs" / "small.json").read_text() == first
 
@@ -134,14 +138,14 @@ def test_plot_along_a_number(folder, monkeypatch):
     steps = dataclasses.replace(
         SMALL, variants={f"T = {steps}": {"timesteps": steps} for steps in (1, 2)}, axis="timesteps"
     )
-    monkeypatch.setattr(golden.experiment, "EXPERIMENTS", {"small": steps})
+    monkeypatch.setattr(golden.questions, "QUESTIONS", {"small": steps})
     assert main(COMMAND) == 0
     assert (folder / "docs" / "small.svg").read_text().startswith("<svg")
 
 
 def test_questions_are_listed(capsys):
     assert main(["experiment"]) == 0
-    assert capsys.readouterr().out.count("\n") == len(EXPERIMENTS)
+    assert capsys.readouterr().out.count("\n") == len(QUESTIONS)
 
 
 def test_a_variant_changes_what_exists():
@@ -159,7 +163,40 @@ def test_unknown_experiment(capsys):
 @pytest.mark.parametrize("path", sorted(COMMITTED.glob("*.json")), ids=lambda path: path.stem)
 def test_committed_pages_follow_from_the_figures(path):
     figures = json.loads(path.read_text())
-    assert path.with_suffix(".md").read_text() == page(figures, summary(figures))
-    known = EXPERIMENTS[path.stem]
+    assert path.with_suffix(".md").read_text() == findings_of(find_experiment(path.stem)).page(figures)
+    known = QUESTIONS[path.stem]
     assert figures["variants"] == {name: dict(changes) for name, changes in known.variants.items()}
     assert ModelConfig.from_dict(figures["base"]) == known.base
+
+
+def test_a_conversion_is_trained_measured_and_shown(folder, monkeypatch, capsys):
+    """Two variants with two seeds: the record has every scheme and timestep, and PMSM equals its network at T = 1."""
+    variants = {
+        "VGG": {"levels": 2},
+        "small ViT": {"network": "saformer", "attention": "vsa", "negative_levels": 1},
+    }
+    base = dataclasses.replace(CONVERSION.base, image_size=8, dim=8, depth=1, windows=4)
+    stages = tuple(dataclasses.replace(stage, epochs=1) for stage in CONVERSION.stages)
+    small = dataclasses.replace(CONVERSION, name="small", variants=variants, base=base, stages=stages)
+    monkeypatch.setattr(golden.conversion.experiment, "VALIDATION_IMAGES", 20)
+    monkeypatch.setattr(golden.questions, "QUESTIONS", {"small": small})
+    assert main(COMMAND) == 0
+    record = json.loads((folder / "docs" / "small.json").read_text())
+    assert len(record["runs"]) == 4
+    for run in record["runs"]:
+        assert run["differences"] == 0
+        assert [(row["scheme"], row["timesteps"]) for row in run["results"]] == [
+            (scheme, steps) for scheme in ("pmsm", "qcfs", "if") for steps in (1, 2, 4)
+        ]
+        assert run["results"][0]["accuracy"] == run["accuracy"]
+        assert all(row["entropy_before"] is not None for row in run["quantisers"])
+        assert (run["integer"] is None) == (run["variant"] == "small ViT")
+    assert "pmsm, integers" in capsys.readouterr().out
+    written = (folder / "docs" / "small.md").read_text()
+    assert "Values in which PMSM at one timestep differs from the quantised network, the most of any run: 0." in written
+    assert (folder / "docs" / "small.svg").read_text().startswith("<svg")
+
+
+def test_a_conversion_changes_what_exists():
+    with pytest.raises(SaformerError, match="typo changes level, which no configuration has"):
+        dataclasses.replace(CONVERSION, variants={"typo": {"level": 3}})

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from golden.config import ModelConfig
 from golden.conversion.adjust import CANDIDATES, adjust, entropy
 from golden.conversion.config import ConversionConfig
-from golden.conversion.measure import describe, measure
+from golden.conversion.measure import describe, differences, measure
 from golden.conversion.networks import Vgg, build, in_use
 from golden.conversion.quantiser import FRACTION, Quantiser
 from golden.conversion.spiking import Differential, IfNeuron, Scheme, convert
@@ -73,17 +73,15 @@ def outputs(network, names, pixels, timesteps=1):
     return found, logits
 
 
-def same_everywhere(network, pixels):
-    """Whether the PMSM network at one timestep puts out what the quantised one does, layer by layer."""
+def test_one_timestep_is_the_quantised_network(config, pixels):
+    """Call by call of the quantisers, and in the logits; `differences` says the same, of every layer."""
+    network = prepared(config, pixels)
     names = list(in_use(network, Quantiser))
     expected, logits = outputs(network, names, pixels)
     found, spiking = outputs(convert(network, Scheme.PMSM, timesteps=1), names, pixels)
-    same = [torch.equal(a, b) for name in names for a, b in zip(expected[name], found[name], strict=True)]
-    return all(same) and torch.equal(logits, spiking)
-
-
-def test_one_timestep_is_the_quantised_network(config, pixels):
-    assert same_everywhere(prepared(config, pixels), pixels)
+    assert all(torch.equal(a, b) for name in names for a, b in zip(expected[name], found[name], strict=True))
+    assert torch.equal(logits, spiking)
+    assert differences(network, pixels) == dict.fromkeys([*names, "logits"], 0)
 
 
 def test_a_neuron_that_rounds_ties_downwards_is_found(pixels):
@@ -98,7 +96,7 @@ def test_a_neuron_that_rounds_ties_downwards_is_found(pixels):
     nn.init.ones_(first.bn.weight)
     nn.init.zeros_(first.bn.bias)
     few = pixels % 8
-    assert same_everywhere(network, few)
+    assert not any(differences(network, few).values())
 
     class Downwards(Quantiser):
         def forward(self, x, times=1):
@@ -106,7 +104,7 @@ def test_a_neuron_that_rounds_ties_downwards_is_found(pixels):
             return torch.ceil(x / self.threshold - 0.5).clamp(low, high)
 
     first.neuron.__class__ = Downwards
-    assert not same_everywhere(network, few)
+    assert differences(network, few)["layers.0.neuron"] > 0
 
 
 @pytest.mark.parametrize("threshold", [FRACTION, 3 * FRACTION, 0.3, 1.0, 2.5])
@@ -162,7 +160,7 @@ def test_real_images_computed_once_more(pixels, negative):
 def test_thousand_images_of_the_data_set(config):
     images = fit_images(CIFAR10.load("test", None).images[:1000], channels=3, size=16)
     network = prepared(config, images[:100])
-    assert all(same_everywhere(network, some) for some in images.split(100))
+    assert not any(differences(network, images).values())
 
 
 def test_more_timesteps_come_nearer_to_what_is_not_rounded(pixels):
