@@ -1,0 +1,1 @@
+"""Feed-forward networks of other people: a chain of layers and neurons, as NIR files hold them."""
