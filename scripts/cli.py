@@ -18,6 +18,7 @@ from scripts.golden import golden
 from scripts.init import init
 from scripts.load import load
 from scripts.lower import lower_model
+from scripts.nir import nir
 from scripts.run import run
 from scripts.scaling import scaling
 from scripts.synth import synth
@@ -45,6 +46,7 @@ for command in (
     golden,
     init,
     load,
+    nir,
     run,
     scaling,
     synth,

@@ -42,7 +42,7 @@ def _lifetimes(steps: Sequence[Step]) -> dict[str, int]:
     """The number of the last step that needs each map."""
     lives = {}
     for number, step in enumerate(steps):
-        lives |= {spikes.name: number for spikes in step.needed}
+        lives |= {spikes.place: number for spikes in step.needed}
     return lives
 
 

@@ -11,6 +11,7 @@ import bitstring
 from golden.config import ModelConfig
 from golden.errors import SaformerError
 from golden.files import write_atomically
+from hw.compile.chain import ChainConfig
 from hw.compile.lowering import Lowered
 from hw.config import HardwareConfig
 from hw.program import DESCRIPTOR_LAYOUT
@@ -53,7 +54,7 @@ def pack_image(lowered: Lowered) -> bytes:
     return bitstring.pack(FORMAT, *fields).tobytes() + about + payload
 
 
-def describe_model(model: ModelConfig) -> dict[str, object]:
+def describe_model(model: ModelConfig | ChainConfig) -> dict[str, object]:
     """What must be known of a model to feed it and to read its logits."""
     names = ("name", "input", "in_channels", "image_size", "timesteps", "classes")
     return {name: getattr(model, name) for name in names}

@@ -32,12 +32,17 @@ def check_model(model: ModelConfig, config: HardwareConfig) -> None:
         value = getattr(model, field)
         if value != supported:
             raise SaformerError(f"the hardware supports {field} = {supported!s} only; the model has {value!s}")
-    passes = -(-model.timesteps // config.timesteps)
-    _require(passes, config.passes, "passes", f"passes of {config.timesteps} timesteps")
+    check_timesteps(model.timesteps, config)
     if model.windows >= 2**COUNT_BITS:
         raise SaformerError(
             f"the attention counts at most {2**COUNT_BITS - 1} windows; the model has {model.windows}: reduce windows"
         )
+
+
+def check_timesteps(timesteps: int, config: HardwareConfig) -> None:
+    """Raises SaformerError for more timesteps than the passes of the hardware take."""
+    passes = -(-timesteps // config.timesteps)
+    _require(passes, config.passes, "passes", f"passes of {config.timesteps} timesteps")
 
 
 def memory_needs(steps: Sequence[Step], filled: dict[str, int], config: HardwareConfig) -> dict[str, int]:
@@ -49,10 +54,10 @@ def memory_needs(steps: Sequence[Step], filled: dict[str, int], config: Hardware
     attention = [step for step in steps if step.targets & {Target.QUERY, Target.KEY}]
     beats = {step.name: channel_beats(step.outputs, config) for step in steps}
     needed = filled | {
-        "stream_depth": max(step.passes * step.tiles * beats[step.name] for step in streams),
-        "query_depth": max(step.passes * step.tiles * beats[step.name] for step in attention),
-        "channel_depth": max(beats[step.name] for step in attention),
-        "max_width": max(step.mix.writes.width for step in steps if step.mix),
+        "stream_depth": max((step.passes * step.tiles * beats[step.name] for step in streams), default=0),
+        "query_depth": max((step.passes * step.tiles * beats[step.name] for step in attention), default=0),
+        "channel_depth": max((beats[step.name] for step in attention), default=0),
+        "max_width": max((step.mix.writes.width for step in steps if step.mix), default=0),
     }
     if any(step.passes > 1 for step in steps):
         needed["state_depth"] = max(_states(step, config) for step in steps)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from golden.config import ModelConfig
 from golden.integer import IntegerModel
 from hw.compile.allocate import allocate, channel_beats, map_beats, spike_words
+from hw.compile.chain import Chain, ChainConfig
 from hw.compile.intervals import intervals
-from hw.compile.limits import check_fields, check_memories, check_model, check_step, memory_needs
+from hw.compile.limits import check_fields, check_memories, check_model, check_step, check_timesteps, memory_needs
 from hw.compile.pack import group_rows, layer_blocks
 from hw.compile.schedule import Step, schedule
 from hw.config import HardwareConfig
@@ -32,7 +33,7 @@ class Lowered:
     ``needed`` is the depth that every memory needs, by the parameter of the hardware.
     """
 
-    model: ModelConfig
+    model: ModelConfig | ChainConfig
     config: HardwareConfig
     program: Program
     layers: tuple[LoweredLayer, ...]
@@ -45,7 +46,17 @@ def lower(model: IntegerModel, config: HardwareConfig, *, pooled_query: bool = T
     Raises SaformerError when the model uses what the hardware lacks, or does not fit it.
     """
     check_model(model.config, config)
-    steps = schedule(model, config, pooled_query=pooled_query)
+    return lower_steps(model.config, schedule(model, config, pooled_query=pooled_query), config)
+
+
+def lower_chain(chain: Chain) -> Lowered:
+    """Translate a feed-forward network. Raises SaformerError when it does not fit the hardware."""
+    check_timesteps(chain.config.timesteps, chain.hardware)
+    return lower_steps(chain.config, chain.steps(), chain.hardware)
+
+
+def lower_steps(model: ModelConfig | ChainConfig, steps: Sequence[Step], config: HardwareConfig) -> Lowered:
+    """Translate the steps of a network for the hardware. Raises SaformerError when they do not fit it."""
     for step in steps:
         check_step(step, config)
     bases = allocate(steps, config)
@@ -53,7 +64,7 @@ def lower(model: IntegerModel, config: HardwareConfig, *, pooled_query: bool = T
     layers = tuple(
         LoweredLayer(
             step=step,
-            input_base=bases[step.reads.name] if step.reads else 0,
+            input_base=bases[step.reads.place] if step.reads else 0,
             output_base=bases[step.writes.name] if step.writes else 0,
             count_base=bases[step.counts.name] if step.counts else 0,
             mix_base=bases[step.mix.writes.name] if step.mix else 0,
@@ -62,7 +73,7 @@ def lower(model: IntegerModel, config: HardwareConfig, *, pooled_query: bool = T
     )
     program = Program(
         config=config,
-        layers=tuple(Layer(name=layer.step.name, fields=_fields(layer, blocks, model.config)) for layer in layers),
+        layers=tuple(Layer(name=layer.step.name, fields=_fields(layer, blocks, model.timesteps)) for layer in layers),
         blocks=tuple(blocks.all),
     )
     filled = {
@@ -76,7 +87,7 @@ def lower(model: IntegerModel, config: HardwareConfig, *, pooled_query: bool = T
     check_memories(needed, config)
     for layer in program.layers:
         check_fields(layer)
-    return Lowered(model=model.config, config=config, program=program, layers=layers, needed=needed)
+    return Lowered(model=model, config=config, program=program, layers=layers, needed=needed)
 
 
 class _Blocks:
@@ -119,12 +130,12 @@ def _power_of_two(value: int) -> int:
     return 1 << (value - 1).bit_length()
 
 
-def _fields(layer: LoweredLayer, blocks: _Blocks, model: ModelConfig) -> dict[str, int]:
+def _fields(layer: LoweredLayer, blocks: _Blocks, timesteps: int) -> dict[str, int]:
     """The descriptor of a layer, whose blocks are added to the others."""
     step, config = layer.step, blocks.config
     first = blocks.add(step)
     kinds = [neurons is not None for neurons in (step.position_neurons, step.tile_neurons)]
-    rest = model.timesteps - (step.passes - 1) * config.timesteps
+    rest = timesteps - (step.passes - 1) * config.timesteps
     fields = {
         "kind": step.kind,
         "step_mask": (1 << min(rest, config.timesteps)) - 1,
@@ -144,7 +155,7 @@ def _fields(layer: LoweredLayer, blocks: _Blocks, model: ModelConfig) -> dict[st
         case Kind.LOAD:
             return fields | _load_fields(step, config)
         case Kind.EVENT:
-            extras = _count_fields(layer, config) | _mix_fields(layer, first[Memory.TAPS], config, model)
+            extras = _count_fields(layer, config) | _mix_fields(layer, first[Memory.TAPS], config)
             return fields | _event_fields(step, config) | extras
         case Kind.POOL:
             return fields | {"tokens": step.tokens, "stream_pass": step.tokens * channel_beats(step.outputs, config)}
@@ -203,7 +214,7 @@ def _count_fields(layer: LoweredLayer, config: HardwareConfig) -> dict[str, int]
     }
 
 
-def _mix_fields(layer: LoweredLayer, taps: int, config: HardwareConfig, model: ModelConfig) -> dict[str, int]:
+def _mix_fields(layer: LoweredLayer, taps: int, config: HardwareConfig) -> dict[str, int]:
     """The mixing of the keys that the layer writes; the mask neuron fires when the last keys have been counted."""
     step, mix = layer.step, layer.step.mix
     if mix is None:
@@ -217,7 +228,7 @@ def _mix_fields(layer: LoweredLayer, taps: int, config: HardwareConfig, model: M
         "height": mix.writes.height,
         "key_pass": map_beats(mix.writes, config) // mix.writes.passes,
         "tap_base": taps,
-        "mask_threshold": model.mask_threshold,
+        "mask_threshold": mix.mask_threshold,
     }
 
 

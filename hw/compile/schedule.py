@@ -16,6 +16,7 @@ class Map:
 
     Two maps have other names: ``pixels``, whose planes are the chunks of the pixels' bits and which serves all passes,
     and ``*.counts``, whose planes are the bits of the window sums of the block's input, most significant first.
+    A map that is ``stored`` as another one is that one's beats in another shape.
     """
 
     name: str
@@ -24,6 +25,12 @@ class Map:
     channels: int
     planes: int = 1
     passes: int = 1
+    stored: str | None = None
+
+    @property
+    def place(self) -> str:
+        """The name under which it has its place in spike memory."""
+        return self.stored or self.name
 
     @property
     def positions(self) -> int:
@@ -47,7 +54,7 @@ class Neurons:
 class Mix:
     """What the mixing unit makes of the keys of a step, in the background: depthwise convolution, mask and neuron.
 
-    ``taps`` is [channels, 9] and ``one`` [channels], in the same scale.
+    ``taps`` is [channels, 9] and ``one`` [channels], in the same scale; ``mask_threshold`` is in sixteenths.
     """
 
     name: str
@@ -55,6 +62,7 @@ class Mix:
     taps: np.ndarray
     one: np.ndarray
     neurons: Neurons
+    mask_threshold: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,7 +296,8 @@ class _Schedule:
             # A current of 2 reaches the threshold 1 at its own step and leaves nothing behind: mix = M & K.
             taps, one = np.zeros((dim, 9), np.int64), np.full(dim, 2)
             neurons = Neurons(bias=np.zeros(dim, int), threshold=np.ones(dim, int), shift=np.zeros(dim, int))
-        return Mix(name=f"{name}.mix", writes=mixed, taps=taps, one=one, neurons=neurons)
+        threshold = self.config.mask_threshold
+        return Mix(name=f"{name}.mix", writes=mixed, taps=taps, one=one, neurons=neurons, mask_threshold=threshold)
 
     def head(self) -> list[Step]:
         """The sum over the tokens and the classifier."""
