@@ -151,17 +151,22 @@ FASHION_MNIST = IdxDataset(
 )
 
 
-def load_images(config: ModelConfig, split: str, data: str | Path | None = None) -> ImageSet:
-    """A split of the data set that a network takes by its classes and channels: CIFAR-100, Fashion-MNIST or CIFAR-10.
+def images_of(config: ModelConfig, data: str | Path | None = None) -> Dataset:
+    """The data set that a network takes by its classes and channels: CIFAR-100, Fashion-MNIST or CIFAR-10.
 
-    CIFAR-10 also where the folder has that and not the one that fits better. Raises SaformerError as `Dataset.load`.
+    CIFAR-10 also where the folder has that and not the one that fits better.
     """
     fitting = CIFAR10
     if config.classes == CIFAR100.classes:
         fitting = CIFAR100
     elif config.in_channels == FASHION_MNIST.channels:
         fitting = FASHION_MNIST
-    return choose_source(fitting, CIFAR10, data).load(split, data)
+    return choose_source(fitting, CIFAR10, data)
+
+
+def load_images(config: ModelConfig, split: str, data: str | Path | None = None) -> ImageSet:
+    """A split of the data set that `images_of` chooses. Raises SaformerError as `Dataset.load`."""
+    return images_of(config, data).load(split, data)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Event-camera recordings as binary frames: N-MNIST and DVS128-Gesture, and random frames."""
+"""Event-camera recordings as binary frames: N-MNIST, DVS128-Gesture and CIFAR10-DVS, and random frames."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from golden.config import Input, ModelConfig
-from golden.data import NO_LABEL, ImageSet, select_range
+from golden.data import CLASS_NAMES, NO_LABEL, ImageSet, select_range
 from golden.errors import SaformerError
 from golden.sources import Source, choose_source
 
@@ -27,7 +27,7 @@ _EVENT = np.dtype([(name, np.int64) for name in ("x", "y", "t", "p")])
 
 @dataclass(frozen=True, kw_only=True)
 class Recordings(Source):
-    """A data set of an event camera, whose official split is two folders.
+    """A data set of an event camera, whose official split is two folders, or which has none.
 
     Members
     -------
@@ -51,12 +51,16 @@ class Recordings(Source):
         folder = self.find(data) / self.splits[split]
         places = {label: 0 for label in range(self.classes)}
         files = []
-        for path, label in self._recordings(folder):
+        for path, label in self._chosen(folder, split):
             files.append((places[label], label, path))
             places[label] += 1
         if not files:
             raise SaformerError(f"no recordings in {folder}: {self.how}")
         return [(path, label) for _place, label, path in sorted(files)]
+
+    def _chosen(self, folder: Path, _split: str) -> list[tuple[Path, int]]:
+        """The recordings of a split, in a fixed order, with their labels."""
+        return self._recordings(folder)
 
     def read(self, path: Path) -> np.ndarray:
         """The events of one recording in the order of the file: int64 [K, 4] of x, y, polarity and microseconds.
@@ -80,7 +84,7 @@ class Recordings(Source):
 
     @abstractmethod
     def _recordings(self, folder: Path) -> list[tuple[Path, int]]:
-        """All recordings of a split, in a fixed order, with their labels."""
+        """All recordings in a folder, in a fixed order, with their labels."""
 
     @abstractmethod
     def _read(self, path: Path) -> np.ndarray:
@@ -125,6 +129,64 @@ class _Gesture(Recordings):
         return 100 * int(user) + int(path.stem)
 
 
+class _Cifar10Dvs(Recordings):
+    """A folder for each class, and in it a file for each recording: AEDAT 2.0, pairs of an address and a time.
+
+    There is no official split: of every class a tenth, chosen at random by `SPLIT_SEED`, is the test split.
+    """
+
+    def _is(self, folder: Path) -> bool:
+        return any((folder / name).is_dir() for name in CLASS_NAMES)
+
+    def _recordings(self, folder: Path) -> list[tuple[Path, int]]:
+        return [
+            (path, label)
+            for label, name in enumerate(CLASS_NAMES)
+            for path in sorted((folder / name).glob("*.aedat"), key=self.number)
+        ]
+
+    def _chosen(self, folder: Path, split: str) -> list[tuple[Path, int]]:
+        found = self._recordings(folder)
+        chosen = []
+        for label in range(self.classes):
+            own = [entry for entry in found if entry[1] == label]
+            order = torch.randperm(len(own), generator=torch.Generator().manual_seed(SPLIT_SEED + label)).tolist()
+            held_out = set(order[: len(own) // TEST_SHARE])
+            chosen += [entry for place, entry in enumerate(own) if (place in held_out) == (split == "test")]
+        return chosen
+
+    def _read(self, path: Path) -> np.ndarray:
+        from tonic.io import get_aer_events_from_file
+
+        with path.open("rb") as file:
+            version, start = file.readline(), 0
+            # Comment lines before the events; an event does not begin with their sign, for its upper bits are 0.
+            line = version
+            while line.startswith(b"#"):
+                start, line = start + len(line), file.readline()
+        size = path.stat().st_size - start
+        if not version.startswith(b"#!AER-DAT2.") or size % 8:
+            raise self._wrong(path, f"{size} bytes of events, and AEDAT 2 has 8 for each")
+        events = get_aer_events_from_file(str(path), 2.0, start)
+        address, time = (events[name].astype(np.int64) for name in ("address", "timeStamp"))
+        # The camera was mounted upside down, and its rows are columns.
+        x, y = 127 - (address >> 8 & 127), 127 - (address >> 1 & 127)
+        return np.stack([x, y, 1 - (address & 1), time - (time.min() if len(time) else 0)], axis=1)
+
+    @property
+    def words(self) -> str:
+        """With the split, which is not an official one."""
+        return f"{self.title}, one of {TEST_SHARE} recordings of each class held out for testing by seed {SPLIT_SEED}"
+
+    def number(self, path: Path) -> int:
+        """The number behind the last underscore of its name."""
+        number = path.stem.rpartition("_")[2]
+        return int(number) if number.isdigit() else -1
+
+
+SPLIT_SEED, TEST_SHARE = 0, 10
+"""Of the split of CIFAR10-DVS: the seed, and one recording of how many is tested on."""
+
 NMNIST = _Nmnist(
     title="N-MNIST",
     side=34,
@@ -142,6 +204,19 @@ GESTURE = _Gesture(
     splits={"train": "ibmGestureTrain", "test": "ibmGestureTest"},
     where="let tonic.datasets.DVSGesture download DVS128-Gesture",
 )
+
+
+CIFAR10_DVS = _Cifar10Dvs(
+    title="CIFAR10-DVS",
+    side=128,
+    classes=10,
+    folder="cifar10-dvs",
+    splits={"train": "", "test": ""},
+    where="download the ten archives of CIFAR10-DVS from https://doi.org/10.6084/m9.figshare.4724671, unpack them into "
+    "one folder",
+)
+LARGE = 64
+"""Side of the smallest network of ten classes that is taken for one for CIFAR10-DVS, if the folder has that."""
 
 
 def frames_of(events: np.ndarray, *, timesteps: int, side: int) -> Tensor:
@@ -175,9 +250,14 @@ def place_frames(frames: Tensor, *, size: int) -> Tensor:
     return F.pad(frames, (before, after, before, after))
 
 
-def recordings_of(config: ModelConfig) -> Recordings:
-    """The data set that a network takes by its classes: DVS128-Gesture for 11 of them, and otherwise N-MNIST."""
-    return GESTURE if config.classes == GESTURE.classes else NMNIST
+def recordings_of(config: ModelConfig, data: str | Path | None = None) -> Recordings:
+    """The data set that a network takes by its classes and its size.
+
+    DVS128-Gesture for 11 classes, CIFAR10-DVS for 64x64 pixels and more, and otherwise N-MNIST; that also where the
+    folder has it and not the one that fits better.
+    """
+    fitting = CIFAR10_DVS if config.image_size >= LARGE else NMNIST
+    return choose_source(GESTURE if config.classes == GESTURE.classes else fitting, NMNIST, data)
 
 
 def load_recordings(
@@ -195,7 +275,7 @@ def load_recordings(
     """
     if config.input is not Input.EVENTS or config.in_channels != 2:
         raise SaformerError("recordings have two polarities: the model must have input = events and in_channels = 2")
-    source = choose_source(recordings_of(config), NMNIST, data)
+    source = recordings_of(config, data)
     files = source.files(split, data)
     chosen = [files[number] for number in select_range(len(files), first=first, count=count)]
     frames = [

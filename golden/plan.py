@@ -52,6 +52,7 @@ class TrainPlan:
     convolution_gain: likewise of SASA's depthwise convolution; where it starts quietly, masked keys are heard first.
     bfloat16: compute in bfloat16 before the quantised stage. Faster only on processors that have instructions for it;
         on others it is several times slower.
+    data: what it is trained on, and by which split; for the record.
     """
 
     config: ModelConfig
@@ -69,6 +70,7 @@ class TrainPlan:
     attention_gain: float = 2.0
     convolution_gain: float = 1.0
     bfloat16: bool = False
+    data: str = ""
 
     def __post_init__(self):
         for field in ("batch", "validation", "checkpoint_every"):

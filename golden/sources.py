@@ -49,6 +49,11 @@ class Source(ABC):
         return True
 
     @property
+    def words(self) -> str:
+        """What a model that was trained on it says about it."""
+        return self.title
+
+    @property
     def how(self) -> str:
         """How to get and name it."""
         return f"{self.where}, and pass the folder with --data or {ENVIRONMENT}"

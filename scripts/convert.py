@@ -16,7 +16,7 @@ from golden.errors import SaformerError
 from golden.experiment import fit_set
 from golden.plan import Stage, TrainPlan
 from golden.train import train_network
-from scripts.inputs import load_images, load_training
+from scripts.inputs import load_images, load_training, training_words
 from scripts.outputs import ensure_folder, write_json
 from scripts.tables import console, integer, recognised, table
 
@@ -72,6 +72,7 @@ def convert(
         seed=seed,
         batch=batch,
         validation=validation,
+        data=training_words(model, data),
     )
     test = load_images(model, data, count=images)
     training = fit_set(load_training(model, data), model)

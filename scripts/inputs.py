@@ -10,9 +10,10 @@ from golden.calibrate import init_model
 from golden.config import CONFIGS, Input, ModelConfig, load_config
 from golden.container import BUNDLED_MODELS, digest, find_model, load_container
 from golden.data import ENVIRONMENT, ImageSet, fit_images, load_bundled
+from golden.datasets import images_of
 from golden.datasets import load_images as load_split
 from golden.errors import SaformerError
-from golden.events import BUNDLED_RECORDINGS, load_recordings, random_frames, takes_recordings
+from golden.events import BUNDLED_RECORDINGS, load_recordings, random_frames, recordings_of, takes_recordings
 from golden.integer import IntegerModel
 
 ModelName = Annotated[
@@ -29,8 +30,9 @@ DataFolder = Annotated[
         "--data",
         metavar="DIR",
         envvar=ENVIRONMENT,
-        help="Folder with the published data that fit the model: CIFAR-10, CIFAR-100, Fashion-MNIST, N-MNIST or "
-        "DVS128-Gesture. Without it, the 100 images or 10 recordings that come with the project, or random frames.",
+        help="Folder with the published data that fit the model: CIFAR-10, CIFAR-100, Fashion-MNIST, N-MNIST, "
+        "DVS128-Gesture or CIFAR10-DVS. Without it, the 100 images or 10 recordings that come with the project, or "
+        "random frames.",
     ),
 ]
 RandomFrames = Annotated[
@@ -119,6 +121,11 @@ def load_images(
     chosen = images.select(first=first, count=count)
     pixels = fit_images(chosen.images, channels=config.in_channels, size=config.image_size)
     return ImageSet(images=pixels, labels=chosen.labels, indices=chosen.indices)
+
+
+def training_words(config: ModelConfig, data: Path | None) -> str:
+    """Return what a configuration is trained on, for the record."""
+    return (recordings_of if config.input is Input.EVENTS else images_of)(config, data).words
 
 
 def load_training(config: ModelConfig, data: Path | None) -> ImageSet:

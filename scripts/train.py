@@ -14,7 +14,7 @@ from golden.outlook import outlook
 from golden.plan import Stage, TrainPlan, default_stages
 from golden.tensors import tensor_specs
 from golden.train import run_training
-from scripts.inputs import load_training
+from scripts.inputs import load_training, training_words
 from scripts.outputs import ensure_folder
 from scripts.tables import console, duration, integer, table
 
@@ -92,6 +92,7 @@ def train(
         rotation=rotation,
         zoom=zoom,
         mirror=settings.input is Input.PIXELS if mirror is None else mirror,
+        data=training_words(settings, data),
     )
     tensor_specs(settings)  # or it could not be exported
     images = load_training(settings, data)

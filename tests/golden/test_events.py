@@ -15,12 +15,14 @@ from golden.data import ENVIRONMENT, NO_LABEL
 from golden.errors import SaformerError
 from golden.evaluate import evaluate
 from golden.events import (
+    CIFAR10_DVS,
     GESTURE,
     NMNIST,
     frames_of,
     load_recordings,
     place_frames,
     random_frames,
+    recordings_of,
 )
 from golden.integer import run
 from golden.layers import LayerKind
@@ -253,3 +255,75 @@ def test_frames_are_augmented_together():
     assert result.shape == frames.shape
     flat = augment(frames.flatten(1, 2), generator=torch.Generator().manual_seed(2))
     assert torch.equal(result.flatten(1, 2), flat)
+
+
+def aedat(events, *, version="2.0"):
+    """A file of AEDAT 2.0: comment lines, then big-endian pairs of an address and microseconds."""
+    header = f"#!AER-DAT{version}\r\n# This is a raw AE data file\r\n# End of header\r\n".encode()
+    words = [((127 - x) << 8 | (127 - y) << 1 | (1 - polarity), time) for x, y, polarity, time in events]
+    return header + b"".join(number.to_bytes(4, "big") for pair in words for number in pair)
+
+
+def objects(number):
+    """A hundred events of a large sensor, of which the first is not at time 0."""
+    rng = np.random.default_rng(number)
+    times = np.sort(rng.integers(0, 90_000, 100)) + 5000
+    places = rng.integers(0, 128, (100, 2))
+    return [(int(x), int(y), int(rng.integers(2)), int(t)) for (x, y), t in zip(places, times, strict=True)]
+
+
+@pytest.fixture
+def dvs(tmp_path):
+    """Twenty recordings of airplanes and ten of ships, in the official layout."""
+    for name, total in (("airplane", 20), ("ship", 10)):
+        place = tmp_path / "cifar10-dvs" / name
+        place.mkdir(parents=True)
+        for number in range(total):
+            (place / f"cifar10_{name}_{number}.aedat").write_bytes(aedat(objects(number)))
+    return tmp_path
+
+
+def test_cifar10_dvs(dvs):
+    config = dataclasses.replace(CONFIGS["2-256"], classes=10, timesteps=4)
+    test = load_recordings(config, "test", dvs)
+    train = load_recordings(config, "train", dvs)
+    assert (len(test), len(train)) == (3, 27)
+    assert sorted(test.labels.tolist()) == [0, 0, 8]
+    pairs = [
+        {(int(label), int(index)) for label, index in zip(part.labels, part.indices, strict=True)}
+        for part in (test, train)
+    ]
+    assert not pairs[0] & pairs[1]
+    assert len(pairs[0] | pairs[1]) == 30
+    # Again the same, and numbers are numbers: 10 comes after 9.
+    assert load_recordings(config, "test", dvs / "cifar10-dvs").indices.tolist() == test.indices.tolist()
+    events = objects(int(test.indices[0]))
+    expected = np.zeros((4, 2, 64, 64), int)
+    first, last = events[0][3], events[-1][3]
+    for x, y, polarity, time in events:
+        expected[(time - first) * 4 // (last - first + 1), polarity, y // 2, x // 2] = 1
+    assert np.array_equal(test.images[0].numpy(), expected)
+
+
+def test_damaged_objects(dvs):
+    path = dvs / "cifar10-dvs" / "ship" / "cifar10_ship_3.aedat"
+    whole = path.read_bytes()
+    for content in (b"", b"nothing", whole[:-3], aedat(objects(1), version="3.1")):
+        path.write_bytes(content)
+        with pytest.raises(SaformerError, match=r"cifar10_ship_3.aedat is not a recording of CIFAR10-DVS \("):
+            CIFAR10_DVS.read(path)
+    path.write_bytes(aedat([]))
+    assert not frames_of(CIFAR10_DVS.read(path), timesteps=4, side=128).any()
+
+
+def test_only_n_mnist_at_hand(folder):
+    """A large network of ten classes takes it, in the middle of its input."""
+    large = dataclasses.replace(EVENTS, image_size=64, classes=10, windows=4)
+    assert load_recordings(large, "test", folder, count=1).images.shape == (1, 4, 2, 64, 64)
+
+
+def test_what_a_model_is_trained_on(dvs, folder):
+    large = dataclasses.replace(EVENTS, image_size=64, classes=10, windows=4)
+    words = "CIFAR10-DVS, one of 10 recordings of each class held out for testing by seed 0"
+    assert recordings_of(large, dvs / "cifar10-dvs").words == words
+    assert recordings_of(EVENTS, folder).words == "N-MNIST"
