@@ -1,5 +1,6 @@
 """Random changes of training images, functions of a generator."""
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -36,3 +37,37 @@ def _turn(planes: Tensor, generator: torch.Generator, rotation: float, zoom: flo
     rows = (torch.stack([cosine, -sine, still], dim=1), torch.stack([sine, cosine, still], dim=1))
     grid = F.affine_grid(torch.stack(rows, dim=1), list(planes.shape), align_corners=False)
     return F.grid_sample(planes.float(), grid.to(planes.device), mode="nearest", align_corners=False).to(planes.dtype)
+
+
+def erase(images: Tensor, *, share: float, generator: torch.Generator) -> Tensor:
+    """A rectangle of random pixels in this share of the images, uint8 [B, ..., H, W] in and out (Z. Zhong et al., AAAI
+    2020): between an eighth and a half of each side, anywhere inside."""
+    count, (height, width) = len(images), images.shape[-2:]
+    chosen = torch.rand(count, generator=generator) < share
+    rows = _spans(count, height, generator)
+    columns = _spans(count, width, generator)
+    noise = torch.randint(256, images.shape, generator=generator, dtype=torch.uint8).to(images.device)
+    inside = (chosen[:, None, None] & rows[:, :, None] & columns[:, None, :]).to(images.device)
+    inside = inside.reshape(count, *[1] * (images.dim() - 3), height, width)
+    return torch.where(inside, noise, images)
+
+
+def _spans(count: int, size: int, generator: torch.Generator) -> Tensor:
+    """Whether a position along one side is in the rectangle, bool [count, size]."""
+    lengths = torch.randint(max(1, size // 8), size // 2 + 1, (count,), generator=generator)
+    first = (torch.rand(count, generator=generator) * (size - lengths + 1)).long()
+    place = torch.arange(size)
+    return (place >= first[:, None]) & (place < (first + lengths)[:, None])
+
+
+def mix(images: Tensor, *, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Every image uint8 [B, C, H, W] with some of another one, whole numbers again (mixup, H. Zhang et al., ICLR 2018).
+
+    Returns the images, the places [B] of the others, and the share that is left of the first, a number for the batch,
+    drawn from the beta distribution of (alpha, alpha).
+    """
+    seed = int(torch.randint(2**31, (1,), generator=generator))
+    share = float(np.random.default_rng(seed).beta(alpha, alpha))
+    other = torch.randperm(len(images), generator=generator).to(images.device)
+    mixed = (share * images.float() + (1 - share) * images[other].float()).round().to(torch.uint8)
+    return mixed, other, torch.tensor(share)

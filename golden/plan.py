@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from golden.config import ModelConfig
+from golden.config import Input, ModelConfig
 from golden.errors import SaformerError
 
 
@@ -53,6 +53,11 @@ class TrainPlan:
     bfloat16: compute in bfloat16 before the quantised stage. Faster only on processors that have instructions for it;
         on others it is several times slower.
     data: what it is trained on, and by which split; for the record.
+    erase: share of the training images that get a rectangle of random pixels; for pixels.
+    mixup: parameter of the beta distribution by which images are mixed with others; 0 for none; for pixels.
+    teacher: digest of the network that teaches, if there is one.
+    teacher_share, temperature: weight of the loss against the teacher, that of the labels being the rest, and what the
+        logits of both are divided by in it (G. Hinton et al., 2015).
     """
 
     config: ModelConfig
@@ -71,6 +76,11 @@ class TrainPlan:
     convolution_gain: float = 1.0
     bfloat16: bool = False
     data: str = ""
+    erase: float = 0.0
+    mixup: float = 0.0
+    teacher: str = ""
+    teacher_share: float = 0.5
+    temperature: float = 2.0
 
     def __post_init__(self):
         for field in ("batch", "validation", "checkpoint_every"):
@@ -80,7 +90,14 @@ class TrainPlan:
             raise SaformerError(
                 f"rotation must be 0 to 180 degrees and zoom a share below 1, not {self.rotation!r} and {self.zoom!r}"
             )
-        for field in ("attention_gain", "convolution_gain"):
+        for field in ("erase", "teacher_share"):
+            if not 0 <= getattr(self, field) <= 1:
+                raise SaformerError(f"{field} must be a share from 0 to 1, not {getattr(self, field)!r}")
+        if self.mixup < 0:
+            raise SaformerError(f"mixup must be at least 0, not {self.mixup!r}")
+        if (self.erase or self.mixup) and self.config.input is not Input.PIXELS:
+            raise SaformerError("erase and mixup change pixels: they are not for models with event input")
+        for field in ("attention_gain", "convolution_gain", "temperature"):
             if getattr(self, field) <= 0:
                 raise SaformerError(f"{field} must be above 0, not {getattr(self, field)!r}")
         if [stage.quantised for stage in self.stages] != [False] * (len(self.stages) - 1) + [True]:

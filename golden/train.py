@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from golden.augment import augment
+from golden.augment import augment, erase, mix
 from golden.checkpoint import load_checkpoint, save_checkpoint
 from golden.container import save_model
 from golden.data import ImageSet, check_images
@@ -48,6 +48,7 @@ class _Run:
     loss_sum: float = 0.0
     seconds: float = 0.0
     before: float = 0.0  # seconds of the stages before
+    teacher: nn.Module | None = None
 
     @property
     def current(self) -> Stage:
@@ -62,18 +63,21 @@ def run_training(
     device: str = "cpu",
     on_step: Callable[[int], None] | None = None,
     progress: bool = True,
+    teacher: nn.Module | None = None,
 ) -> tuple[IntegerModel, list[dict]]:
     """Train `plan` on the training split `data`, or continue what `folder` has a checkpoint of.
 
     Writes checkpoint.pt, history.json and, at the end, NAME.safetensors to `folder`. `device` is what computes, "cpu"
     or "cuda": checkpoints are the same, sums are not to the last bit. `on_step` is called with the number of steps done
-    in the stage after each of them. Returns the integer model and the history.
+    in the stage after each of them. `teacher` is the network that the plan names, called as `SAFormer` is. Returns the
+    integer model and the history.
 
     Raises SaformerError: an attention without an integer form, images of another shape than the configuration's, fewer
     images than the plan needs, or a checkpoint of another plan.
     """
     tensor_specs(plan.config)
-    network, history = train_network(plan, data=data, folder=folder, device=device, on_step=on_step, progress=progress)
+    settings = {"device": device, "on_step": on_step, "progress": progress, "teacher": teacher}
+    network, history = train_network(plan, data=data, folder=folder, **settings)
     model = export(network)
     save_model(model, folder / f"{plan.config.name}.safetensors", training=training_record(plan, history))
     return model, history
@@ -87,6 +91,7 @@ def train_network(
     device: str = "cpu",
     on_step: Callable[[int], None] | None = None,
     progress: bool = True,
+    teacher: nn.Module | None = None,
     recipe: Recipe = SPIKING,
 ) -> tuple[nn.Module, list[dict]]:
     """The same, but for the integer model: returns the network of the last stage, in main memory."""
@@ -99,7 +104,9 @@ def train_network(
         run = _resume(plan, recipe, load_checkpoint(checkpoint), device)
     else:
         run = _start(plan, recipe, training, device)
+    teacher = None if teacher is None else teacher.eval().to(device)
     while True:
+        run.teacher = teacher
         _run_stage(run, training, validation, checkpoint, on_step, progress)
         if run.stage + 1 == len(plan.stages):
             break
@@ -272,16 +279,41 @@ def _train_step(run: _Run, batch: ImageSet, *, total: int) -> float:
     """One step of the optimiser; returns the loss."""
     stage, plan, step = run.current, run.plan, run.step
     generator = _generator(plan.seed, run.stage, _AUGMENTATION, step)
-    changes = {"mirror": plan.mirror, "rotation": plan.rotation, "zoom": plan.zoom}
-    images = augment(batch.images, generator=generator, **changes)
+    images, targets = _changed(plan, batch, generator)
     for group in run.optimiser.param_groups:
         group["lr"] = _rate(stage, step, total=total, warmup=plan.warmup)
     run.model.train()
-    loss = F.cross_entropy(_scores(plan, run.model, stage, images), batch.labels, label_smoothing=plan.label_smoothing)
+    loss = _loss(run, _scores(plan, run.model, stage, images), images, targets)
     run.optimiser.zero_grad()
     loss.backward()
     run.optimiser.step()
     return loss.item()
+
+
+def _changed(plan: TrainPlan, batch: ImageSet, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The images of a step, changed at random, and their labels: classes [B], or shares of them [B, classes]."""
+    changes = {"mirror": plan.mirror, "rotation": plan.rotation, "zoom": plan.zoom}
+    images, labels = augment(batch.images, generator=generator, **changes), batch.labels
+    if plan.erase:
+        images = erase(images, share=plan.erase, generator=generator)
+    if plan.mixup:
+        images, other, share = mix(images, alpha=plan.mixup, generator=generator)
+        shares = F.one_hot(labels, plan.config.classes).float()
+        labels = share * shares + (1 - share) * shares[other]
+    return images, labels
+
+
+def _loss(run: _Run, scores: Tensor, images: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy with the labels, and with a teacher the divergence from what that says."""
+    plan = run.plan
+    loss = F.cross_entropy(scores, targets, label_smoothing=plan.label_smoothing)
+    if run.teacher is None:
+        return loss
+    with torch.no_grad():
+        wanted = F.log_softmax(run.teacher.scores(images.float(), 1) / plan.temperature, dim=1)
+    said = F.log_softmax(scores / plan.temperature, dim=1)
+    divergence = F.kl_div(said, wanted, reduction="batchmean", log_target=True)
+    return (1 - plan.teacher_share) * loss + plan.teacher_share * plan.temperature**2 * divergence
 
 
 def _scores(plan: TrainPlan, model: nn.Module, stage: Stage, images: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from golden.config import load_config
 from golden.conversion.config import ConversionConfig, Network
 from golden.conversion.measure import report
 from golden.conversion.recipe import ConversionRecipe
+from golden.conversion.stored import RECORD
 from golden.data import ENVIRONMENT
 from golden.errors import SaformerError
 from golden.experiment import fit_set
@@ -82,9 +83,9 @@ def convert(
     trained, history = train_network(plan, data=training, folder=out, recipe=ConversionRecipe(settings))
     figures = report(trained.eval(), images=test, steps=counts)
     record = {"model": model.to_dict(), "conversion": ConversionRecipe(settings).settings()["conversion"]}
-    write_json(out / "conversion.json", record | figures | {"history": history})
+    write_json(out / RECORD, record | figures | {"history": history})
     _show(figures)
-    console().print(f"wrote {out / 'conversion.json'}")
+    console().print(f"wrote {out / RECORD}")
     if figures["differences"]:
         raise typer.Exit(1)
 

@@ -7,9 +7,12 @@ from typing import Annotated
 
 import torch
 import typer
+from torch import nn
 
 from golden.config import Input, ModelConfig, load_config
+from golden.conversion.stored import load_network
 from golden.data import ENVIRONMENT
+from golden.errors import SaformerError
 from golden.outlook import outlook
 from golden.plan import Stage, TrainPlan, default_stages
 from golden.tensors import tensor_specs
@@ -68,6 +71,20 @@ def train(
     zoom: Annotated[
         float, typer.Option(metavar="X", help="Most share of the size by which training images grow or shrink.")
     ] = 0.0,
+    erase: Annotated[
+        float, typer.Option(metavar="X", help="Share of training images that get a rectangle of random pixels.")
+    ] = 0.0,
+    mixup: Annotated[
+        float, typer.Option(metavar="ALPHA", help="Mix training images, by a beta distribution of this parameter.")
+    ] = 0.0,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Network that teaches too: the --out of saformer convert, on the same images."
+        ),
+    ] = None,
+    teacher_share: Annotated[float, typer.Option(metavar="X", help="Weight of what the teacher says.")] = 0.5,
+    temperature: Annotated[float, typer.Option(metavar="X", help="What logits are divided by for that.")] = 2.0,
     fast: Annotated[bool, typer.Option("--fast", help="A few epochs only: a trial, not a good model.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all by default.")] = None,
     device: Annotated[
@@ -82,6 +99,7 @@ def train(
     Before it starts it says what it is going to do, and about how long that will take.
     """
     settings = load_config(config)
+    taught_by, digest = _teacher(teacher, settings)
     plan = TrainPlan(
         config=settings,
         stages=_stages(settings, FAST_EPOCHS if fast else epochs, rate),
@@ -93,6 +111,11 @@ def train(
         zoom=zoom,
         mirror=settings.input is Input.PIXELS if mirror is None else mirror,
         data=training_words(settings, data),
+        erase=erase,
+        mixup=mixup,
+        teacher=digest,
+        teacher_share=teacher_share,
+        temperature=temperature,
     )
     tensor_specs(settings)  # or it could not be exported
     images = load_training(settings, data)
@@ -101,11 +124,23 @@ def train(
         torch.set_num_threads(threads)
     chosen = device or (Device.CUDA if torch.cuda.is_available() else Device.CPU)
     _show_outlook(plan, outlook(plan, data=images, device=chosen), chosen)
-    _model, history = run_training(plan, data=images, folder=out, device=chosen)
+    _model, history = run_training(plan, data=images, folder=out, device=chosen, teacher=taught_by)
     path = out / f"{settings.name}.safetensors"
     speeds = {record["stage"]: record["images_per_second"] for record in history}
     console().print("images a second: " + ", ".join(f"{stage} {speed:,.0f}" for stage, speed in speeds.items()))
     console().print(f"wrote {path} after {len(history)} epochs; evaluate it with: saformer golden {path}")
+
+
+def _teacher(folder: Path | None, settings: ModelConfig) -> tuple[nn.Module | None, str]:
+    """Return the network that teaches, and its digest. Raises SaformerError for one that sees other images."""
+    if folder is None:
+        return None, ""
+    network, digest = load_network(folder)
+    for field in ("in_channels", "image_size", "classes"):
+        theirs, mine = getattr(network.config, field), getattr(settings, field)
+        if theirs != mine:
+            raise SaformerError(f"the teacher in {folder} has {field} = {theirs}, and {settings.name} has {mine}")
+    return network, digest
 
 
 def _show_outlook(plan: TrainPlan, what: dict, device: Device) -> None:

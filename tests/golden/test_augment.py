@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from golden.augment import augment
+from golden.augment import augment, erase, mix
 
 
 def test_crops_and_mirrors():
@@ -60,3 +60,39 @@ def test_frames_of_events_stay_bits():
     assert result.shape == frames.shape
     assert set(result.unique().tolist()) == {0, 1}
     assert 0.7 < float(result.sum() / frames.sum()) < 1.3
+
+
+def test_a_rectangle_is_erased():
+    images = torch.zeros(60, 3, 16, 16, dtype=torch.uint8)
+    result = erase(images, share=0.5, generator=torch.Generator().manual_seed(2))
+    assert torch.equal(result, erase(images, share=0.5, generator=torch.Generator().manual_seed(2)))
+    erased = 0
+    for image in result:
+        # Noise may be 0 in a channel, hardly in all three.
+        inside = image.ne(0).any(dim=0)
+        if not inside.any():
+            continue
+        erased += 1
+        rows, columns = (inside.any(dim=axis).nonzero().flatten() for axis in (1, 0))
+        height, width = int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
+        assert 2 <= height <= 8
+        assert 2 <= width <= 8
+        assert inside[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
+    assert 20 <= erased <= 40
+    assert torch.equal(erase(images, share=0.0, generator=torch.Generator().manual_seed(2)), images)
+    everywhere = erase(images, share=1.0, generator=torch.Generator().manual_seed(3))
+    assert all(image.any() for image in everywhere)
+
+
+def test_images_are_mixed():
+    images = torch.randint(256, (8, 3, 4, 4), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
+    shares = []
+    for seed in range(40):
+        mixed, other, share = mix(images, alpha=0.4, generator=torch.Generator().manual_seed(seed))
+        assert sorted(other.tolist()) == list(range(8))
+        exact = share * images.double() + (1 - share) * images[other].double()
+        assert (mixed.double() - exact).abs().max() <= 0.5 + 1e-4
+        shares.append(float(share))
+    # A beta distribution of 0.4 lies mostly at its ends, and around a half in the mean.
+    assert 0.3 < sum(shares) / 40 < 0.7
+    assert sum(share < 0.2 or share > 0.8 for share in shares) > 15

@@ -5,11 +5,14 @@ import json
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 from golden.config import ModelConfig
 from golden.container import load_container
 from golden.data import ImageSet
 from golden.errors import SaformerError
+from golden.integer import run
 from golden.outlook import outlook
 from golden.plan import Stage, TrainPlan
 from golden.train import run_training
@@ -155,3 +158,49 @@ def test_bad_plans():
         dataclasses.replace(STAGES[0], epochs=0)
     with pytest.raises(SaformerError, match="0 <= final_rate <= rate"):
         dataclasses.replace(STAGES[0], final_rate=1.0)
+
+
+class Teacher(nn.Module):
+    """Takes dark for bright, and is sure of it."""
+
+    def scores(self, images, timesteps):
+        assert timesteps == 1
+        dark = images.mean(dim=(1, 2, 3)) < 110
+        return 8.0 * F.one_hot(dark.long(), 2).float()
+
+
+def test_mixed_and_erased_images_go_on_exactly(tmp_path, data):
+    plan = dataclasses.replace(PLAN, mixup=0.4, erase=0.5)
+    whole, _ = run_training(plan, data=data, folder=tmp_path / "whole", progress=False)
+    with pytest.raises(Killed):
+        run_training(plan, data=data, folder=tmp_path / "parts", on_step=_kill_after(9), progress=False)
+    parts, _ = run_training(plan, data=data, folder=tmp_path / "parts", progress=False)
+    assert all(torch.equal(whole.tensors[name], parts.tensors[name]) for name in whole.tensors)
+    plain, _ = run_training(PLAN, data=data, folder=tmp_path / "plain", progress=False)
+    assert not all(torch.equal(whole.tensors[name], plain.tensors[name]) for name in whole.tensors)
+
+
+def test_a_teacher_is_listened_to(tmp_path, data):
+    """It is wrong everywhere, and all that is heard: so is what it taught, in spite of the labels."""
+    stages = (dataclasses.replace(STAGES[0], epochs=32, rate=1e-2), *STAGES[1:])
+    plan = dataclasses.replace(PLAN, stages=stages, teacher="some", teacher_share=1.0)
+    model, _ = run_training(plan, data=data, folder=tmp_path, teacher=Teacher(), progress=False)
+    assert (run(model, data.images).predictions == data.labels).float().mean() <= 0.2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mixup": -1.0}, "mixup must be at least 0, not -1.0"),
+        ({"erase": 1.5}, "erase must be a share from 0 to 1, not 1.5"),
+        ({"teacher_share": 2.0}, "teacher_share must be a share from 0 to 1, not 2.0"),
+        ({"temperature": 0.0}, "temperature must be above 0, not 0.0"),
+        (
+            {"erase": 0.5, "config": dataclasses.replace(CONFIG, input="events")},
+            "erase and mixup change pixels: they are not for models with event input",
+        ),
+    ],
+)
+def test_bad_augmentation(changes, message):
+    with pytest.raises(SaformerError, match=message):
+        dataclasses.replace(PLAN, **changes)

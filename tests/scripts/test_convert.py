@@ -1,12 +1,16 @@
 """``saformer convert``: from training to the figures, again from the same folder, and bad input."""
 
+import hashlib
 import json
 
 import pytest
 import torch
 
 import scripts.convert
+import scripts.train
+from golden.container import load_container
 from golden.data import load_bundled
+from golden.experiment import fit_set
 from scripts.cli import main
 
 TOML = 'name = "mini"\ndim = 8\ndepth = 1\nimage_size = 8\npool_stages = [4]\nheads = 2\n'
@@ -70,3 +74,22 @@ def test_missing_data(tmp_path, monkeypatch, capsys):
     assert main(["convert", "tiny", "--out", "out"]) == 2
     assert "CIFAR-10" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_it_teaches(folder, monkeypatch, capsys):
+    """What was trained here is a teacher for `saformer train`, if it sees the same images."""
+    assert main(COMMAND) == 0
+    monkeypatch.setattr(scripts.train, "load_training", lambda model, data: fit_set(load_bundled(), model))
+    taught = ["train", "mini.toml", "--fast", "--batch", "10", "--validation", "20", "--out", "student"]
+    assert main([*taught, "--teacher", "results/convert"]) == 0
+    record = load_container(folder / "student" / "mini.safetensors").training["plan"]
+    assert record["teacher"] == hashlib.sha256((folder / "results/convert/checkpoint.pt").read_bytes()).hexdigest()
+    capsys.readouterr()
+    (folder / "large.toml").write_text(TOML.replace("image_size = 8", "image_size = 16").replace("mini", "large"))
+    assert main(["train", "large.toml", "--teacher", "results/convert"]) == 2
+    assert "the teacher in results/convert has image_size = 8, and large has 16" in capsys.readouterr().err
+    assert main([*taught, "--teacher", "elsewhere"]) == 2
+    assert "elsewhere holds no network that was trained" in capsys.readouterr().err
+    (folder / "results/convert/conversion.json").write_text("{}")
+    assert main([*taught, "--teacher", "results/convert"]) == 2
+    assert "results/convert holds a damaged network" in capsys.readouterr().err
