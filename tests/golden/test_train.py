@@ -12,7 +12,6 @@ from golden.config import ModelConfig
 from golden.container import load_container
 from golden.data import ImageSet
 from golden.errors import SaformerError
-from golden.integer import run
 from golden.outlook import outlook
 from golden.plan import Stage, TrainPlan
 from golden.train import run_training
@@ -184,8 +183,9 @@ def test_a_teacher_is_listened_to(tmp_path, data):
     """It is wrong everywhere, and all that is heard: so is what it taught, in spite of the labels."""
     stages = (dataclasses.replace(STAGES[0], epochs=32, rate=1e-2), *STAGES[1:])
     plan = dataclasses.replace(PLAN, stages=stages, teacher="some", teacher_share=1.0)
-    model, _ = run_training(plan, data=data, folder=tmp_path, teacher=Teacher(), progress=False)
-    assert (run(model, data.images).predictions == data.labels).float().mean() <= 0.2
+    _, history = run_training(plan, data=data, folder=tmp_path, teacher=Teacher(), progress=False)
+    # At the end of the long stage; with the labels alone it is right in at least 0.9 there.
+    assert history[31]["validation_accuracy"] <= 0.1
 
 
 @pytest.mark.parametrize(
