@@ -272,6 +272,8 @@ CONFIGS = {
     config.name: config
     for config in (
         ModelConfig(name="tiny"),
+        # For the smallest devices: 16 thousand weights.
+        ModelConfig(name="micro", dim=24, depth=1, image_size=16, aggregate_threshold=0.25, mix_threshold=0.5),
         ModelConfig(name="4-384", dim=384, depth=4),
         ModelConfig(name="2-512", dim=512),
         ModelConfig(

@@ -1,6 +1,6 @@
 """Sets of images, those that come with the project, and fitting them to a network."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -105,3 +105,8 @@ def fit_images(images: Tensor, *, channels: int, size: int) -> Tensor:
         columns = torch.arange(size) * images.shape[3] // size
         images = images[:, :, rows][:, :, :, columns]
     return images.contiguous()
+
+
+def fit_set(images: ImageSet, config: ModelConfig) -> ImageSet:
+    """Images brought to the size and the channels of a configuration."""
+    return replace(images, images=fit_images(images.images, channels=config.in_channels, size=config.image_size))

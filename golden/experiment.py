@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from golden.config import Aggregate, Attention, ModelConfig
-from golden.data import ImageSet, fit_images
+from golden.data import ImageSet, fit_set
 from golden.energy.conventions import bill
 from golden.energy.costs import load_costs
 from golden.energy.workload import Kind, from_rates, is_real
@@ -158,13 +158,6 @@ EXPERIMENTS = {
         ),
     )
 }
-
-
-def fit_set(images: ImageSet, config: ModelConfig) -> ImageSet:
-    """Images brought to the size and the channels of a configuration."""
-    return dataclasses.replace(
-        images, images=fit_images(images.images, channels=config.in_channels, size=config.image_size)
-    )
 
 
 def run_plan(plan: TrainPlan, *, training: ImageSet, test: ImageSet, folder: Path) -> dict:

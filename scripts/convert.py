@@ -14,7 +14,6 @@ from golden.conversion.recipe import ConversionRecipe
 from golden.conversion.stored import RECORD
 from golden.data import ENVIRONMENT
 from golden.errors import SaformerError
-from golden.experiment import fit_set
 from golden.plan import Stage, TrainPlan
 from golden.train import train_network
 from scripts.inputs import load_images, load_training, training_words
@@ -76,7 +75,7 @@ def convert(
         data=training_words(model, data),
     )
     test = load_images(model, data, count=images)
-    training = fit_set(load_training(model, data), model)
+    training = load_training(model, data)
     ensure_folder(out)
     if threads is not None:
         torch.set_num_threads(threads)

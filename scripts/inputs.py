@@ -9,7 +9,7 @@ import typer
 from golden.calibrate import init_model
 from golden.config import CONFIGS, Input, ModelConfig, load_config
 from golden.container import BUNDLED_MODELS, digest, find_model, load_container
-from golden.data import ENVIRONMENT, ImageSet, fit_images, load_bundled
+from golden.data import ENVIRONMENT, ImageSet, fit_set, load_bundled
 from golden.datasets import images_of
 from golden.datasets import load_images as load_split
 from golden.errors import SaformerError
@@ -21,7 +21,7 @@ ModelName = Annotated[
     typer.Argument(
         metavar="MODEL",
         help="A bundled model (tiny, events), a file written by train or init, or a configuration: a name (4-384, "
-        "2-512, 2-256) or a TOML file, which means an untrained model with seed 0.",
+        "micro, 2-512, 2-256) or a TOML file, which means an untrained model with seed 0.",
     ),
 ]
 DataFolder = Annotated[
@@ -119,8 +119,7 @@ def load_images(
         raise SaformerError(f"random frames are for models with event input, and {config.name} takes images")
     images = load_bundled() if data is None else load_split(config, split, data)
     chosen = images.select(first=first, count=count)
-    pixels = fit_images(chosen.images, channels=config.in_channels, size=config.image_size)
-    return ImageSet(images=pixels, labels=chosen.labels, indices=chosen.indices)
+    return fit_set(chosen, config)
 
 
 def training_words(config: ModelConfig, data: Path | None) -> str:
@@ -129,5 +128,10 @@ def training_words(config: ModelConfig, data: Path | None) -> str:
 
 
 def load_training(config: ModelConfig, data: Path | None) -> ImageSet:
-    """Return the training split that a configuration takes. Raises SaformerError when there is no readable data."""
-    return load_recordings(config, "train", data) if config.input is Input.EVENTS else load_split(config, "train", data)
+    """Return the training split that a configuration takes, images brought to its size.
+
+    Raises SaformerError when there is no readable data.
+    """
+    if config.input is Input.EVENTS:
+        return load_recordings(config, "train", data)
+    return fit_set(load_split(config, "train", data), config)

@@ -9,9 +9,9 @@ from golden.config import ModelConfig
 from golden.conversion.config import ConversionConfig
 from golden.conversion.measure import report
 from golden.conversion.recipe import ConversionRecipe
-from golden.data import ImageSet
+from golden.data import ImageSet, fit_set
 from golden.errors import SaformerError
-from golden.experiment import BATCH, VALIDATION_IMAGES, fit_set
+from golden.experiment import BATCH, VALIDATION_IMAGES
 from golden.plan import Stage, TrainPlan
 from golden.train import train_network
 

@@ -9,8 +9,7 @@ import torch
 import scripts.convert
 import scripts.train
 from golden.container import load_container
-from golden.data import load_bundled
-from golden.experiment import fit_set
+from golden.data import fit_set, load_bundled
 from scripts.cli import main
 
 TOML = 'name = "mini"\ndim = 8\ndepth = 1\nimage_size = 8\npool_stages = [4]\nheads = 2\n'
@@ -22,7 +21,7 @@ def folder(tmp_path, monkeypatch):
     """A folder with a small configuration, where the bundled images are those to train on."""
     (tmp_path / "mini.toml").write_text(TOML)
     monkeypatch.delenv("SAFORMER_DATA", raising=False)
-    monkeypatch.setattr(scripts.convert, "load_training", lambda model, data: load_bundled())
+    monkeypatch.setattr(scripts.convert, "load_training", lambda model, data: fit_set(load_bundled(), model))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

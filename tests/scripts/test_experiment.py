@@ -14,10 +14,10 @@ import scripts.experiment
 from golden.calibrate import init_model
 from golden.config import ModelConfig
 from golden.conversion.experiment import CONVERSION
-from golden.data import load_bundled
+from golden.data import fit_set, load_bundled
 from golden.errors import SaformerError
 from golden.evaluate import evaluate
-from golden.experiment import Experiment, fit_set, measure, measure_real
+from golden.experiment import Experiment, measure, measure_real
 from golden.layers import layers
 from golden.model import SAFormer
 from golden.neurons.module import Neuron
