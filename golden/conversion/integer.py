@@ -10,6 +10,7 @@ from golden.attention.registry import find_core
 from golden.config import Attention, Head
 from golden.conversion.networks import Vgg
 from golden.conversion.spiking import Differential, Scheme, convert
+from golden.energy.workload import is_real
 from golden.errors import SaformerError
 from golden.model import SAFormer
 from golden.neurons.dynamics import Dynamics
@@ -27,11 +28,8 @@ def integer_form(network: nn.Module, *, timesteps: int) -> nn.Module:
     Raises SaformerError: its attention is of real numbers, or puts numbers into the projection, or a number is wider
     than what is exact.
     """
-    config = network.config
-    if isinstance(network, SAFormer):
-        find_core(config)  # or it has none
-        if config.attention is Attention.SASA and not config.mix_neuron:
-            raise SaformerError("the integer form needs a neuron before the projection: mix_neuron = true")
+    if (reason := obstacle(network)) is not None:
+        raise SaformerError(reason)
     spiking = convert(network, Scheme.PMSM, timesteps=timesteps)
     whole = _quantise_vgg(spiking) if isinstance(spiking, Vgg) else quantise(spiking)
     for width in widths(whole, timesteps=timesteps):
@@ -39,6 +37,16 @@ def integer_form(network: nn.Module, *, timesteps: int) -> nn.Module:
         if bits > EXACT_BITS:
             raise SaformerError(f"{width.name} needs {bits} bits, and {EXACT_BITS} are exact: take fewer timesteps")
     return whole.double()
+
+
+def obstacle(network: nn.Module) -> str | None:
+    """Why a network has no integer form at any number of timesteps, or None."""
+    config = network.config
+    if isinstance(network, SAFormer) and is_real(config):
+        return f"attention {config.attention} is of real numbers: it has no integer form"
+    if isinstance(network, SAFormer) and config.attention is Attention.SASA and not config.mix_neuron:
+        return "the integer form needs a neuron before the projection: mix_neuron = true"
+    return None
 
 
 def _quantise_vgg(network: Vgg) -> Vgg:

@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from golden.conversion.integer import integer_form, widths
+from golden.conversion.integer import integer_form, obstacle, widths
 from golden.conversion.networks import in_use
 from golden.conversion.quantiser import Quantiser
 from golden.conversion.spiking import IfNeuron, Scheme, convert
 from golden.data import ImageSet
-from golden.energy.workload import is_real
 
 BATCH = 100
 
@@ -58,7 +57,7 @@ def report(network: nn.Module, *, images: ImageSet, steps: Sequence[int]) -> dic
         "differences": sum(differences(network, images.images).values()),
         "quantisers": describe(network),
         "results": results,
-        "integer": None if is_real(network.config) else _integer(network, images),
+        "integer": _integer(network, images) if obstacle(network) is None else None,
     }
 
 

@@ -92,7 +92,7 @@ class Chain:
             if step.reads.stored:
                 named[step.reads.name] = self._flattened(named[step.reads.stored])
             if step.writes is not None:
-                named[step.writes.name] = _grid(values[step.writes.name])
+                named[step.writes.name] = _grid(values[layer.neurons.node.name])
             else:
                 named[step.logits] = values[(layer.pool or layer.weights).node.name].flatten(2)
         return Trace(values=named, saturations={})
@@ -120,7 +120,7 @@ class Chain:
         writes = None
         if layer.neurons is not None:
             writes = Map(
-                name=layer.neurons.node.name,
+                name=_spikes_of(layer),
                 height=height // side,
                 width=width // side,
                 channels=len(weights),
@@ -162,6 +162,11 @@ class Chain:
             spikes, name=f"{spikes.name}.flat", height=1, width=1, channels=flat.shape[1], stored=spikes.name
         )
         return reads, flat
+
+
+def _spikes_of(layer: _Layer) -> str:
+    """The name of the map that a layer writes: no node can have it, and neither do the frames and the logits."""
+    return f"{layer.neurons.node.name} (spikes)"
 
 
 def _as_map(shape: Shape) -> tuple[int, int, int]:

@@ -112,6 +112,17 @@ def test_bit_exact(graph, timesteps, simulator):
     assert len(result.cycles) == len(result.predictions) == 2
 
 
+def test_nodes_may_have_the_names_of_other_things(simulator):
+    names = ("frames", "logits", "load", "pixels", "n0 (spikes)", "x.counts", "pool", "n0", "mask")
+    graph = example()
+    renamed = dict(zip(graph.nodes, ("in", *names, "out"), strict=True))
+    nodes = {renamed[name]: node for name, node in graph.nodes.items()}
+    edges = [(renamed[source], renamed[target]) for source, target in graph.edges]
+    network = quantise_network(import_graph(nir.NIRGraph(nodes, edges, type_check=False)), dt=DT)
+    result = cosim_chain(network, recordings((2, 8, 8), timesteps=3), name="chain", config=CONFIG, engine=simulator)
+    assert [str(mismatch) for each in result.mismatches for mismatch in each] == []
+
+
 @pytest.mark.parametrize("rate", [0.0, 1.0])
 def test_nothing_and_everything_fires(rate, simulator):
     network = quantise_network(import_graph(example()), dt=DT)

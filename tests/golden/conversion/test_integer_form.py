@@ -11,8 +11,9 @@ from golden.config import ModelConfig
 from golden.conversion.adjust import adjust
 from golden.conversion.config import ConversionConfig
 from golden.conversion.integer import integer_form, widths
+from golden.conversion.measure import report
 from golden.conversion.networks import build
-from golden.data import fit_images
+from golden.data import ImageSet, fit_images
 from golden.errors import SaformerError
 from golden.neurons.exact import run_neuron
 from golden.quantise import QuantisedLayer, fold
@@ -124,5 +125,8 @@ def test_integers_are_the_nearest_to_the_network(pixels):
     ],
 )
 def test_networks_without_integer_form_are_refused(pixels, changes, message):
+    network = network_of(pixels, **changes)
     with pytest.raises(SaformerError, match=message):
-        integer_form(network_of(pixels, **changes), timesteps=1)
+        integer_form(network, timesteps=1)
+    images = ImageSet(images=pixels, labels=torch.zeros(30, dtype=torch.long), indices=torch.arange(30))
+    assert report(network, images=images, steps=[1])["integer"] is None
