@@ -97,6 +97,7 @@ class CocotbEngine:
             "words": placed.words,
             "limit": limit,
         }
-        run_bench(Accelerator(config=self.config), BENCH, parameters=settings, seed=self._seed, timeout=None)
+        design, identity = Accelerator(config=self.config), repr(self.config)
+        run_bench(design, BENCH, parameters=settings, seed=self._seed, timeout=None, identity=identity)
         with np.load(folder / "output.npz") as file:
             return {name: file[name] for name in file.files}

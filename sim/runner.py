@@ -17,7 +17,7 @@ from amaranth.lib import wiring
 from golden.errors import SaformerError
 from hw.synth.tools import LOG_LINES
 from sim.build import Recipe, build
-from sim.verilog import component_ports, to_verilog
+from sim.verilog import cached_verilog, component_ports, to_verilog
 
 PARAMETERS = "SAFORMER_BENCH"
 """Environment variable that carries a bench's parameters, as JSON."""
@@ -42,6 +42,7 @@ def run_bench(
     seed: int | None = None,
     internals: bool = False,
     timeout: float | None = 900,
+    identity: str | None = None,
 ) -> BenchResult:
     """Run the cocotb tests of module ``bench`` on ``component`` and return their names and log.
 
@@ -53,10 +54,12 @@ def run_bench(
     seed : of all random choices of the bench; ``SAFORMER_SEED`` or 1 if not given
     internals : whether the bench can also see the signals inside (slower)
     timeout : seconds until the simulator is ended, or None
+    identity : for `sim.verilog.cached_verilog`, or None to convert the component anew
 
     Raises AssertionError with the failing tests and the end of the log.
     """
-    program = build(verilog=to_verilog(component), recipe=_recipe(component, internals=internals))
+    verilog = to_verilog(component) if identity is None else cached_verilog(component, identity=identity)
+    program = build(verilog=verilog, recipe=_recipe(component, internals=internals))
     seed = int(os.environ.get("SAFORMER_SEED", DEFAULT_SEED)) if seed is None else seed
     print(f"{bench}: seed {seed}")
     with tempfile.TemporaryDirectory() as folder:
