@@ -14,6 +14,9 @@ from golden.feedforward.integer import IntegerFeedForward, predictions, quantise
 from golden.feedforward.network import FeedForward
 from golden.feedforward.nir import Finding, export_graph, import_graph, inspect, read_graph, write_graph
 from golden.feedforward.nodes import Neurons
+from hw.compile.chain import Chain
+from hw.compile.image import write_image
+from hw.compile.lowering import lower_chain
 from hw.config import load_hardware
 from scripts.inputs import JsonFile, resolve_model
 from scripts.outputs import ensure_writable, write_json
@@ -43,9 +46,12 @@ def nir(
         bool, typer.Option("--cosim", help="Run them on the simulated accelerator too, and compare everything.")
     ] = False,
     hw: Annotated[
-        str, typer.Option(metavar="CONFIG", help="Hardware for --cosim: a name, or a TOML file.")
+        str, typer.Option(metavar="CONFIG", help="Hardware of --cosim and --image: a name or a file.")
     ] = "default",
     export: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the network to a NIR file again.")] = None,
+    image: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the program image for the hardware, as lower does.")
+    ] = None,
     json: JsonFile = None,
 ) -> None:
     """Import a network from a NIR file, say of every node whether it is supported, and run it.
@@ -53,7 +59,7 @@ def nir(
     Weights are rounded to integers with a scale for each output channel. With --cosim the exit status is 1 if the
     accelerator differs from the integer model.
     """
-    ensure_writable(json, export)
+    ensure_writable(json, export, image)
     network, findings = _import(file, reset)
     quantised = quantise_network(network, dt=dt, weight_bits=weight_bits)
     inputs = _inputs(network, frames, (recordings, timesteps), rate, seed)
@@ -61,6 +67,10 @@ def nir(
     figures |= _run(quantised, inputs)
     if on_hardware:
         figures |= _cosim(quantised, inputs, Path(file).stem, hw)
+    if image is not None:
+        chain = Chain(quantised, name=Path(file).stem, timesteps=inputs.shape[1], config=load_hardware(hw))
+        written = write_image(image, lower_chain(chain))
+        console().print(f"wrote {image}: {integer(len(written.payload))} bytes for {hw}, SHA-256 {written.digest}")
     if export is not None:
         write_graph(export_graph(network), export)
         console().print(f"wrote {export}")

@@ -31,7 +31,7 @@ class ChainConfig:
 
     name: str
     in_channels: int
-    image_size: tuple[int, int]
+    image_size: list[int]
     timesteps: int
     classes: int
     input: Input = Input.EVENTS
@@ -72,7 +72,7 @@ class Chain:
         channels, height, width = _as_map(network.network.input_shape)
         outputs = int(np.prod(network.network.shapes()[-1]))
         self.config = ChainConfig(
-            name=name, in_channels=channels, image_size=(height, width), timesteps=timesteps, classes=outputs
+            name=name, in_channels=channels, image_size=[height, width], timesteps=timesteps, classes=outputs
         )
 
     def steps(self) -> list[Step]:

@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 
 import scripts.nir
-from golden.feedforward.nir import export_graph, import_graph, write_graph
+from golden.feedforward.integer import quantise_network
+from golden.feedforward.nir import export_graph, import_graph, read_graph, write_graph
+from hw.compile.chain import Chain
+from hw.compile.image import check_image, unpack_image
+from hw.compile.lowering import lower_chain
+from hw.config import HARDWARE
 from scripts.cli import main
 from sim.chain import ChainResult
 from sim.compare import Mismatch
@@ -43,6 +48,24 @@ def test_on_the_accelerator(folder, capsys):
     record = json.loads((folder / "net.json").read_text())
     assert record["bit_exact"]
     assert record["events"] > 0
+
+
+def test_a_program_image_is_written(folder, capsys):
+    assert main(["nir", "net.nir", "--image", "net.img", "--hw", "small", "--timesteps", "3"]) == 0
+    image = unpack_image((folder / "net.img").read_bytes(), "net.img")
+    assert image.digest in capsys.readouterr().out
+    assert dict(image.model) == {
+        "name": "net",
+        "input": "events",
+        "in_channels": 2,
+        "image_size": [8, 8],
+        "timesteps": 3,
+        "classes": 4,
+    }
+    network = quantise_network(import_graph(read_graph(folder / "net.nir")), dt=1e-4)
+    lowered = lower_chain(Chain(network, name="net", timesteps=3, config=HARDWARE["small"]))
+    assert image.payload == lowered.program.payload()
+    check_image(image, lowered, "net.img")
 
 
 def test_a_difference_is_an_error(folder, monkeypatch, capsys):
