@@ -32,7 +32,7 @@ class Recordings(Source):
     Members
     -------
     side: of the (square) sensor, in pixels.
-    splits: the folder of each split.
+    splits: the folder of each split; empty where both are chosen from one.
     """
 
     side: int

@@ -104,9 +104,8 @@ def train_network(
         run = _resume(plan, recipe, load_checkpoint(checkpoint), device)
     else:
         run = _start(plan, recipe, training, device)
-    teacher = None if teacher is None else teacher.eval().to(device)
+    run.teacher = None if teacher is None else teacher.eval().to(device)
     while True:
-        run.teacher = teacher
         _run_stage(run, training, validation, checkpoint, on_step, progress)
         if run.stage + 1 == len(plan.stages):
             break
@@ -176,7 +175,7 @@ def _on(device: str, model: nn.Module) -> nn.Module:
 def _next_stage(run: _Run, training: ImageSet, device: str) -> _Run:
     stage = run.stage + 1
     model = _on(device, run.recipe.prepare(run.model.cpu(), run.plan.stages[stage], training.images))
-    kept = {key: getattr(run, key) for key in ("plan", "recipe", "history", "seconds")}
+    kept = {key: getattr(run, key) for key in ("plan", "recipe", "teacher", "history", "seconds")}
     kept |= {"before": run.seconds}
     return _Run(stage=stage, step=0, model=model, optimiser=_optimiser(run.plan, model), **kept)
 

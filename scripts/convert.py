@@ -81,7 +81,7 @@ def convert(
         torch.set_num_threads(threads)
     trained, history = train_network(plan, data=training, folder=out, recipe=ConversionRecipe(settings))
     figures = report(trained.eval(), images=test, steps=counts)
-    record = {"model": model.to_dict(), "conversion": ConversionRecipe(settings).settings()["conversion"]}
+    record = {"model": model.to_dict(), "conversion": settings.settings()}
     write_json(out / RECORD, record | figures | {"history": history})
     _show(figures)
     console().print(f"wrote {out / RECORD}")

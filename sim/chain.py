@@ -59,7 +59,7 @@ def cosim_chain(
         runner.load(lowered)
         for recording in frames.split(1):
             values = network.run(recording)
-            trace = chain.trace(dict(values), recording)
+            trace = chain.trace(values, recording)
             maps = trace.values["frames"].transpose(0, 1)
             run = runner.run(maps[0].numpy())
             mismatches.append(compare(lowered, expect(lowered, trace, maps.numpy(), image=0), run))

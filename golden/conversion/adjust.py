@@ -1,11 +1,14 @@
 """Thresholds and bounds from data: those that let the quantised outputs of a layer carry the most information."""
 
+from fractions import Fraction
+
 import torch
 from torch import Tensor, nn
 
 from golden.conversion.config import ConversionConfig
-from golden.conversion.networks import in_use
+from golden.conversion.networks import quantisers
 from golden.conversion.quantiser import Quantiser
+from golden.neurons.kinds import Levels
 
 _BATCH = 64
 CANDIDATES = torch.logspace(-2, 2, steps=49, base=2.0)
@@ -27,7 +30,7 @@ def adjust(network: nn.Module, config: ConversionConfig, images: Tensor) -> None
     occur with it: at least one level, at most those of the configuration. A layer sees what those before it put out
     with their new thresholds; what reads the stream in several places is chosen on all of them together.
     """
-    for quantiser in in_use(network, Quantiser).values():
+    for quantiser in quantisers(network).values():
         numbers = _inputs(network, quantiser, images)
         quantiser.entropy[0] = entropy(_levels(numbers, quantiser.threshold, *quantiser.bounds.tolist()))
         low, high = -config.negative_levels, config.model.levels
@@ -42,7 +45,7 @@ def adjust(network: nn.Module, config: ConversionConfig, images: Tensor) -> None
 
 
 def _levels(numbers: Tensor, threshold: Tensor, low: int, high: int) -> Tensor:
-    return torch.floor(numbers / threshold + 0.5).clamp(low, high)
+    return Levels(keep=Fraction(0), gain=Fraction(1), low=low, high=high).fire(numbers, threshold)
 
 
 def _inputs(network: nn.Module, quantiser: Quantiser, images: Tensor) -> Tensor:

@@ -50,3 +50,8 @@ class ConversionConfig:
             raise SaformerError(f"span must be above 0, not {self.span}")
         if self.images < 1:
             raise SaformerError(f"images must be at least 1, not {self.images}")
+
+    def settings(self) -> dict:
+        """Everything but the model, as plain values."""
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "model"}
+        return own | {"network": str(self.network)}

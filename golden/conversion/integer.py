@@ -1,6 +1,5 @@
 """The integer form of a network that was converted to PMSM: exact, with the width of every number."""
 
-import copy
 from dataclasses import asdict, dataclass
 
 import torch
@@ -50,9 +49,9 @@ def obstacle(network: nn.Module) -> str | None:
 
 
 def _quantise_vgg(network: Vgg) -> Vgg:
-    config, network = network.config, copy.deepcopy(network)
+    """Quantise a network where it is; returns it."""
+    config, linear = network.config, network.head.linear
     network.layers = nn.ModuleList(quantise_layer(layer, config) for layer in network.layers)
-    linear = copy.deepcopy(network.head.linear)
     linear.weight.data /= network.positions
     network.positions, network.head = 1, QuantisedClassifier(linear=linear, config=config)
     return network

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from golden.conversion.integer import integer_form, obstacle, widths
-from golden.conversion.networks import in_use
-from golden.conversion.quantiser import Quantiser
+from golden.conversion.networks import quantisers
 from golden.conversion.spiking import IfNeuron, Scheme, convert
 from golden.data import ImageSet
 
@@ -44,7 +43,7 @@ def report(network: nn.Module, *, images: ImageSet, steps: Sequence[int]) -> dic
     (see `describe`), results (scheme and what `measure` says, for every scheme and every number of `steps`), integer
     (accuracy of the integer form at one timestep, and its widths; None where there is none).
     """
-    names = list(in_use(network, Quantiser))
+    names = list(quantisers(network))
     results = [
         {"scheme": str(scheme)}
         | measure(convert(network, scheme, timesteps=timesteps), names=names, timesteps=timesteps, images=images)
@@ -83,7 +82,7 @@ def differences(network: nn.Module, images: Tensor, *, batch: int = BATCH) -> di
     `images` are uint8 [K, C, H, W]. Layers are compared call by call, in every value of every image.
     """
     spiking = convert(network, Scheme.PMSM, timesteps=1)
-    names = list(in_use(network, Quantiser))
+    names = list(quantisers(network))
     found = dict.fromkeys([*names, "logits"], 0)
     for pixels in images.split(batch):
         pairs = zip(_outputs(network, names, pixels), _outputs(spiking, names, pixels), strict=True)
@@ -110,7 +109,7 @@ def describe(network: nn.Module) -> list[dict]:
     """The quantisers of a network in the order in which they run: name, threshold, bounds, bits of an output, and
     the entropy of its outputs in bits, before and after its threshold was chosen (None where it was not)."""
     rows = []
-    for name, quantiser in in_use(network, Quantiser).items():
+    for name, quantiser in quantisers(network).items():
         low, high = quantiser.bounds.tolist()
         before, after = (None if value != value else value for value in quantiser.entropy.tolist())
         rows.append(

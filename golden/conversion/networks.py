@@ -81,10 +81,10 @@ def build(config: ConversionConfig) -> nn.Module:
     return network
 
 
-def in_use(network: nn.Module, kind: type[nn.Module]) -> dict[str, nn.Module]:
-    """The modules of a kind that the network calls, by name, in the order of their first call."""
+def quantisers(network: nn.Module) -> dict[str, Quantiser]:
+    """The quantisers that the network calls, by name, in the order of their first call."""
     config, called = network.config, []
-    modules = {module: name for name, module in network.named_modules() if isinstance(module, kind)}
+    modules = {module: name for name, module in network.named_modules() if isinstance(module, Quantiser)}
     hooks = [module.register_forward_hook(lambda module, *_: called.append(module)) for module in modules]
     training = network.training
     network.eval()

@@ -1,7 +1,5 @@
 """How a network that is to be converted is trained: quantised from the start, with thresholds chosen in between."""
 
-import dataclasses
-
 from torch import Tensor, nn
 
 from golden.conversion.adjust import adjust
@@ -26,6 +24,4 @@ class ConversionRecipe(Recipe):
         return model
 
     def settings(self) -> dict:
-        own = {field.name: getattr(self.config, field.name) for field in dataclasses.fields(self.config)}
-        own.pop("model")
-        return {"conversion": own | {"network": str(self.config.network)}}
+        return {"conversion": self.config.settings()}

@@ -69,10 +69,9 @@ class Differential(nn.Module):
         if self.timesteps == 1:
             return self.function(*inputs, **settings)
         so_far = [x.unflatten(0, (self.timesteps, -1)).cumsum(dim=0) for x in inputs]
-        steps = torch.arange(1, self.timesteps + 1)
         values = []
         for step in range(self.timesteps):
-            share = 1 / float(steps[step]) if self.mean else 1.0
+            share = 1 / (step + 1) if self.mean else 1.0
             values.append(self.function(*(share * x[step] for x in so_far), **settings) / share)
         first, *others = values
         return torch.cat([first, *(after - before for before, after in zip(values, others, strict=False))])

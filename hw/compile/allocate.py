@@ -16,6 +16,11 @@ def channel_beats(channels: int, config: HardwareConfig) -> int:
     return -(-channels // config.beat_channels)
 
 
+def channel_slots(channels: int, config: HardwareConfig) -> int:
+    """Channels of one position, padded to whole beats."""
+    return channel_beats(channels, config) * config.beat_channels
+
+
 def allocate(steps: Sequence[Step], config: HardwareConfig) -> dict[str, int]:
     """The base beat of every map, by name: first fit, in the order of writing, each base at the start of a word."""
     lives = _lifetimes(steps)

@@ -1,8 +1,9 @@
 """A feed-forward network as steps of the accelerator: layers of spikes, and nothing of attention or residuals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from golden.feedforward.integer import (
 )
 from golden.feedforward.nodes import Convolution, Shape
 from golden.integer import Trace
-from hw.compile.allocate import channel_beats
+from hw.compile.allocate import channel_slots
 from hw.compile.schedule import Map, Neurons, Step
 from hw.config import HardwareConfig
 from hw.program import Fold, Kind, Target
@@ -75,6 +76,7 @@ class Chain:
             name=name, in_channels=channels, image_size=[height, width], timesteps=timesteps, classes=outputs
         )
 
+    @cached_property
     def steps(self) -> list[Step]:
         """The steps of one inference, in the order of execution."""
         channels, height, width = _as_map(self.network.network.input_shape)
@@ -85,21 +87,22 @@ class Chain:
             spikes = steps[-1].writes
         return steps
 
-    def trace(self, values: dict[str, Tensor], frames: Tensor) -> Trace:
+    def trace(self, values: Mapping[str, Tensor], frames: Tensor) -> Trace:
         """What `IntegerFeedForward.run` of frames [B, T, ...] found, by the names of the maps, as [T, B, C, H, W]."""
-        named, steps = {"frames": _grid(frames.transpose(0, 1))}, self.steps()[1:]
-        for layer, step in zip(self.layers, steps, strict=True):
+        named = {"frames": _grid(frames.transpose(0, 1))}
+        for layer, step in zip(self.layers, self.steps[1:], strict=True):
             if step.reads.stored:
                 named[step.reads.name] = self._flattened(named[step.reads.stored])
             if step.writes is not None:
                 named[step.writes.name] = _grid(values[layer.neurons.node.name])
             else:
-                named[step.logits] = values[(layer.pool or layer.weights).node.name].flatten(2)
+                # Of one position: a pool behind it changes nothing.
+                named[step.logits] = values[layer.weights.node.name].flatten(2)
         return Trace(values=named, saturations={})
 
     def _flattened(self, spikes: Tensor) -> Tensor:
         """Spikes [T, B, C, H, W] in the order of spike memory, [T, B, positions * padded channels, 1, 1]."""
-        missing = channel_beats(spikes.shape[2], self.hardware) * self.hardware.beat_channels - spikes.shape[2]
+        missing = channel_slots(spikes.shape[2], self.hardware) - spikes.shape[2]
         padded = torch.nn.functional.pad(spikes, (0, 0, 0, 0, 0, missing))
         return padded.permute(0, 1, 3, 4, 2).flatten(2)[..., None, None]
 
@@ -154,7 +157,7 @@ class Chain:
         side = _pool_side(layer.spike_pool, spikes.height, spikes.width) if layer.spike_pool else 1
         pooled = weights.reshape(len(weights), spikes.channels, spikes.height // side, spikes.width // side)
         full = pooled.repeat(side, axis=2).repeat(side, axis=3)
-        slots = channel_beats(spikes.channels, self.hardware) * self.hardware.beat_channels
+        slots = channel_slots(spikes.channels, self.hardware)
         padded = np.zeros((len(weights), spikes.height, spikes.width, slots), np.int8)
         padded[..., : spikes.channels] = full.transpose(0, 2, 3, 1)
         flat = padded.reshape(len(weights), -1, 1, 1)

@@ -52,7 +52,7 @@ def lower(model: IntegerModel, config: HardwareConfig, *, pooled_query: bool = T
 def lower_chain(chain: Chain) -> Lowered:
     """Translate a feed-forward network. Raises SaformerError when it does not fit the hardware."""
     check_timesteps(chain.config.timesteps, chain.hardware)
-    return lower_steps(chain.config, chain.steps(), chain.hardware)
+    return lower_steps(chain.config, chain.steps, chain.hardware)
 
 
 def lower_steps(model: ModelConfig | ChainConfig, steps: Sequence[Step], config: HardwareConfig) -> Lowered:

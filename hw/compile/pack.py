@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hw.compile.allocate import channel_beats
+from hw.compile.allocate import channel_beats, channel_slots
 from hw.compile.schedule import Neurons, Step
 from hw.config import HardwareConfig
 from hw.program import Block, Memory, params_layout, taps_layout
@@ -62,7 +62,7 @@ def group_rows(step: Step, config: HardwareConfig) -> int:
     """Rows of weights of one group of output channels; 0 without weights."""
     if step.weights is None:
         return 0
-    return step.kernel**2 * channel_beats(step.reads.channels, config) * config.beat_channels
+    return step.kernel**2 * channel_slots(step.reads.channels, config)
 
 
 def weight_rows(weights: np.ndarray, config: HardwareConfig) -> np.ndarray:
@@ -73,7 +73,7 @@ def weight_rows(weights: np.ndarray, config: HardwareConfig) -> np.ndarray:
     """
     outputs, inputs, height, width = weights.shape
     groups = -(-outputs // config.lanes)
-    slots = channel_beats(inputs, config) * config.beat_channels
+    slots = channel_slots(inputs, config)
     padded = np.zeros((groups * config.lanes, slots, height, width), np.int8)
     padded[:outputs, :inputs] = weights
     rows = padded.reshape(groups, config.lanes, slots, height * width).transpose(0, 3, 2, 1)

@@ -12,7 +12,7 @@ from golden.config import ModelConfig
 from golden.conversion.adjust import CANDIDATES, adjust, entropy
 from golden.conversion.config import ConversionConfig
 from golden.conversion.measure import describe, differences, measure
-from golden.conversion.networks import Vgg, build, in_use
+from golden.conversion.networks import Vgg, build, quantisers
 from golden.conversion.quantiser import FRACTION, Quantiser
 from golden.conversion.spiking import Differential, IfNeuron, Scheme, convert
 from golden.data import ImageSet, fit_images
@@ -76,7 +76,7 @@ def outputs(network, names, pixels, timesteps=1):
 def test_one_timestep_is_the_quantised_network(config, pixels):
     """Call by call of the quantisers, and in the logits; `differences` says the same, of every layer."""
     network = prepared(config, pixels)
-    names = list(in_use(network, Quantiser))
+    names = list(quantisers(network))
     expected, logits = outputs(network, names, pixels)
     found, spiking = outputs(convert(network, Scheme.PMSM, timesteps=1), names, pixels)
     assert all(torch.equal(a, b) for name in names for a, b in zip(expected[name], found[name], strict=True))
@@ -146,7 +146,7 @@ def test_real_images_computed_once_more(pixels, negative):
     """A VGG in double precision, against functions of torch."""
     network = prepared(ConversionConfig(model=MODEL, negative_levels=negative), pixels).double()
     spiking = convert(network, Scheme.PMSM, timesteps=1)
-    names = list(in_use(network, Quantiser))
+    names = list(quantisers(network))
     found = {name: [] for name in names}
     for name in names:
         spiking.get_submodule(name).register_forward_hook(lambda _m, _i, out, name=name: found[name].append(out))
@@ -199,7 +199,7 @@ def test_thresholds_have_the_largest_entropy(config, pixels):
     low, high = -config.negative_levels, config.model.levels
     assert all(low <= row["low"] <= 0 < row["high"] <= high for row in rows)
     # The first one once more, from what it reads.
-    name, first = next(iter(in_use(network, Quantiser).items()))
+    name, first = next(iter(quantisers(network).items()))
     seen = []
     first.register_forward_pre_hook(lambda _m, inputs: seen.append(inputs[0]))
     with torch.no_grad():
@@ -226,7 +226,7 @@ def test_entropy():
 def test_spikes_are_counted(pixels):
     network = prepared(CONFIGS["vgg with polarity"], pixels)
     images = ImageSet(images=pixels, labels=torch.zeros(40, dtype=torch.long), indices=torch.arange(40))
-    names = list(in_use(network, Quantiser))
+    names = list(quantisers(network))
     for scheme in Scheme:
         spiking = convert(network, scheme, timesteps=3)
         found, logits = outputs(spiking, names, pixels, timesteps=3)
@@ -240,7 +240,7 @@ def test_spikes_are_counted(pixels):
 
 def test_the_stream_has_one_quantiser(pixels):
     network = prepared(CONFIGS["saformer"], pixels)
-    names = list(in_use(network, Quantiser))
+    names = list(quantisers(network))
     assert names[:4] == [f"sps.conv{stage}.neuron" for stage in range(1, 5)]
     assert sum(name.endswith(("input", "head_neuron")) for name in names) == 1
     assert network.head_neuron is network.blocks[0].input is network.blocks[0].mlp_input

@@ -8,7 +8,10 @@ import numpy as np
 
 def neurons(shape, *, kind="lif", threshold=1.0, dt=1e-4, keep=0.5, r=None, v_leak=0.0, **settings):
     """LIF that keeps `keep` of its membrane at a step of `dt`, or IF, all alike."""
-    full = lambda value: np.full(shape, value)  # noqa: E731
+
+    def full(value):
+        return np.full(shape, value)
+
     if kind == "if":
         return nir.IF(r=full(1.0 if r is None else r), v_threshold=full(threshold), **settings)
     tau = dt / (1 - keep)
