@@ -6,6 +6,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+UNDEFINED = "undefined"
+"""The attribute of what has no value after power-up, as a single-port RAM of an iCE40: simulation takes any."""
+
 
 def block_memory(*, shape: ShapeLike, depth: int) -> Memory:
     """A memory for block RAM, to be read with `read_block`.
@@ -17,14 +20,23 @@ def block_memory(*, shape: ShapeLike, depth: int) -> Memory:
     return Memory(shape=shape, depth=depth, init=[], attrs={"no_rw_check": 1})
 
 
-def read_block(m: Module, block: Memory, *, address: Value, enable: Value | int = 1, clear: Value | int = 0):
+def read_block(
+    m: Module,
+    block: Memory,
+    *,
+    address: Value,
+    enable: Value | int = 1,
+    clear: Value | int = 0,
+    undefined: bool = False,
+):
     """Read a memory at ``address`` in cycles with ``enable``; return the entry, which stays until the next read.
 
-    With ``clear`` it is 0 instead.
+    With ``clear`` it is 0 instead. Before the first read it is 0 too, which takes a LUT for every bit on an iCE40, or
+    ``undefined``.
     """
     port = block.read_port(domain="comb")
     # Yosys makes this register part of the block RAM, and takes the attribute only from a port that it makes itself.
-    entry = Signal(block.shape, reset_less=True)
+    entry = Signal(block.shape, reset_less=True, attrs={UNDEFINED: 1} if undefined else {})
     m.d.comb += port.addr.eq(address)
     with m.If(enable):
         m.d.sync += entry.eq(port.data)

@@ -8,6 +8,7 @@ from amaranth.hdl._ast import SignalDict
 from amaranth.hdl._ir import PortDirection, build_netlist
 from amaranth.lib import wiring
 
+from hw.memory.memory import UNDEFINED
 from hw.synth.foreign import foreign_rtlil
 
 
@@ -43,9 +44,20 @@ def to_rtlil(component: wiring.Component, *, without: tuple[str, ...] = ()) -> s
 
 
 class _Emitter(rtlil.ModuleEmitter):
-    """Writes a memory of zeros at once, as the same text: bit by bit, large memories would take most of the time."""
+    """Writes a memory of zeros at once, as the same text: bit by bit, large memories would take most of the time.
+
+    What is marked as `UNDEFINED` gets no initial value: Amaranth itself has one for everything, and some memories none.
+    """
+
+    def collect_init_attrs(self):
+        super().collect_init_attrs()
+        for attributes in self.value_attrs.values():
+            if UNDEFINED in attributes:
+                del attributes["init"]
 
     def emit_memory(self, cell_idx, cell):
+        if UNDEFINED in cell.attributes:
+            return
         if any(cell.init):
             super().emit_memory(cell_idx, cell)
             return

@@ -1,0 +1,62 @@
+"""A memory with one port, as large devices without dual-port memory have it."""
+
+from amaranth import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from hw.memory.memory import UNDEFINED
+
+
+class SinglePort(wiring.Component):
+    """One entry read or written a cycle.
+
+    Parameters
+    ----------
+    width : bits of an entry
+    depth : entries, at least 2
+
+    Members
+    -------
+    enable : In(1), address : In, use the entry at this address
+    write : In(1), entry : In, write it ...
+    data : Out, ... or have it one cycle later, for one cycle
+
+    Throughput: one access a cycle. A reset leaves the contents.
+    """
+
+    def __init__(self, *, width: int, depth: int):
+        if type(width) is not int or width < 1:
+            raise TypeError(f"width must be a positive integer, not {width!r}")
+        if type(depth) is not int or depth < 2:
+            raise TypeError(f"depth must be an integer of at least 2, not {depth!r}")
+        self.width = width
+        self.depth = depth
+        super().__init__(
+            {
+                "enable": In(1),
+                "address": In(range(depth)),
+                "write": In(1),
+                "entry": In(width),
+                "data": Out(width),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        # What Yosys calls huge are the single-port RAMs of an iCE40.
+        memory = Memory(shape=self.width, depth=self.depth, init=[], attrs={"ram_style": "huge", UNDEFINED: 1})
+        m.submodules.memory = memory
+        read, write = memory.read_port(domain="comb"), memory.write_port()
+        entry = Signal(self.width, reset_less=True, attrs={UNDEFINED: 1})
+        writes = self.enable & self.write
+        m.d.comb += [
+            read.addr.eq(self.address),
+            write.addr.eq(self.address),
+            write.data.eq(self.entry),
+            write.en.eq(writes),
+            self.data.eq(entry),
+        ]
+        with m.If(self.enable & ~self.write):
+            m.d.sync += entry.eq(read.data)
+        return m

@@ -1,0 +1,1 @@
+"""The serial accelerator: one timestep after the other, for devices of a few thousand cells."""
