@@ -97,7 +97,7 @@ def check_step(step: Step, config: HardwareConfig) -> None:
         if neurons is not None:
             _check_currents(step.name, neurons, count * low, count * high, config)
     if step.weights is not None:
-        _require_bits(step.name, "its sums", low, high, config.acc_bits, "acc_bits")
+        check_sums(step.name, step.weights, config.acc_bits)
     if step.mix is not None:
         _check_mix(step.mix, config)
     if step.counts is not None:
@@ -109,6 +109,11 @@ def _check_mix(mix: Mix, config: HardwareConfig) -> None:
     low, high = _sums(mix.taps)
     _check_currents(mix.name, mix.neurons, low, high + mix.one, config)
     _require_bits(mix.name, "its mask constant", mix.one, mix.one, config.current_bits, "current_bits")
+
+
+def check_sums(name: str, weights: np.ndarray, bits: int) -> None:
+    """Raises SaformerError when a sum of weights, [outputs, ...], can leave an accumulator of so many bits."""
+    _require_bits(name, "its sums", *_sums(weights), bits, "acc_bits")
 
 
 def sum_bits(step: Step) -> int:

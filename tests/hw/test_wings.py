@@ -8,7 +8,7 @@ import pytest
 import hw
 
 ROOT = Path(hw.__file__).parent
-UNITS = ("engine", "attention", "neurons", "memory")
+UNITS = ("engine", "attention", "neurons", "memory", "serial")
 """Wings that hold components; those of `compile`, `estimate` and `synth` are run on the host."""
 
 HOST = ("hw.compile", "hw.estimate", "hw.synth")

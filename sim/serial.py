@@ -1,0 +1,199 @@
+"""A whole network on the simulated serial accelerator, compared with the integer model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from golden.integer import IntegerModel, Trace, run
+from hw.compile.schedule import Map
+from hw.compile.serial import Plan, SerialLowered, fires, is_small, lower_serial
+from hw.serial.accelerator import SerialAccelerator
+from hw.serial.config import PLANES, SerialConfig
+from hw.serial.program import Mode
+from sim.native import NativeModel
+
+LIMIT = 200_000_000
+"""Cycles after which a run is given up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerCounts:
+    """What the accelerator counted of a layer."""
+
+    name: str
+    cycles: int
+    events: int
+    saturations: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SerialRun:
+    """One image: what differs from the integer model, a line each; the class; the counters of the layers; cycles."""
+
+    mismatches: tuple[str, ...]
+    prediction: int
+    layers: tuple[LayerCounts, ...]
+    cycles: int
+
+
+class SerialSimulator:
+    """A serial accelerator under Verilator with a program in its store.
+
+    ``gates`` is the Verilog of its gates, to simulate these; ``trace`` a file for a waveform; ``stall`` the probability
+    that a pixel or a word of the program pauses before it comes.
+    """
+
+    def __init__(
+        self,
+        lowered: SerialLowered,
+        *,
+        gates: str | None = None,
+        trace: Path | None = None,
+        stall: float = 0.0,
+        seed: int = 1,
+    ):
+        self.lowered = lowered
+        self.native = NativeModel(
+            SerialAccelerator(config=lowered.config), identity=repr(lowered.config), gates=gates, trace=trace, seed=seed
+        )
+        for stream in ("store", "pixels"):
+            self.native.stall(stream, stall)
+        self.native.pulse("rewind")
+        self.native.send("store", lowered.program.words())
+        self.native.run_drained("store", limit=LIMIT)
+
+    def __enter__(self) -> "SerialSimulator":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.native.close()
+
+    def run(self, image: np.ndarray) -> int:
+        """Run an image, uint8 [C, H, W]; return the cycles it took."""
+        self.native.clear()
+        self.native.send("pixels", np.ascontiguousarray(image.transpose(1, 2, 0)).ravel())
+        begin = self.native.cycle
+        self.native.pulse("start")
+        self.native.run_until("done", limit=LIMIT)
+        return self.native.cycle - begin
+
+
+def cosim_serial(
+    model: IntegerModel, images: Tensor, *, config: SerialConfig, simulator: SerialSimulator | None = None
+) -> list[SerialRun]:
+    """Run images, uint8 [K, C, H, W], on both, and compare every word of spikes, every value of the residual stream,
+    every logit and every clamp.
+
+    Raises SaformerError for a model that does not fit the hardware.
+    """
+    lowered = lower_serial(model, config)
+    with simulator or SerialSimulator(lowered) as runner:
+        return [_compare(lowered, runner, run(model, images[k : k + 1]), images[k].numpy()) for k in range(len(images))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """Values that a layer writes in one kind of memory, int64 [count] each."""
+
+    addresses: np.ndarray
+    values: np.ndarray
+
+    def differences(self, wanted: "Written") -> str | None:
+        """Say in words what is not as it is wanted: every address once, with its value, in any order."""
+        if len(np.unique(self.addresses)) < len(self.addresses):
+            return "an address is written twice"
+        order, expected = np.argsort(self.addresses), np.argsort(wanted.addresses)
+        if not np.array_equal(self.addresses[order], wanted.addresses[expected]):
+            missing = np.setdiff1d(wanted.addresses, self.addresses)
+            beside = np.setdiff1d(self.addresses, wanted.addresses)
+            return f"{len(missing)} addresses are not written, and {len(beside)} that should not be"
+        found, right = self.values[order], wanted.values[expected]
+        if (count := int((found != right).sum())) == 0:
+            return None
+        first = int(np.argmax(found != right))
+        return (
+            f"{count} of {len(right)} values differ, first at address {self.addresses[order][first]}: "
+            f"{found[first]}, expected {right[first]}"
+        )
+
+
+def _compare(lowered: SerialLowered, runner: SerialSimulator, golden: Trace, image: np.ndarray) -> SerialRun:
+    cycles = runner.run(image)
+    counters, mismatches, layers = runner.native.records("counters"), [], []
+    for number, plan in enumerate(lowered.plans):
+        counts = {name: int(counters.field(name)[number]) for name in ("cycles", "events", "saturations")}
+        layers.append(LayerCounts(name=plan.name, **counts))
+        clamped = int(golden.saturations[plan.stream].sum()) if plan.stream else 0
+        if counts["saturations"] != clamped:
+            mismatches.append(f"{plan.name}: {counts['saturations']} values clamped, expected {clamped}")
+        for kind, wanted in _expected(lowered, plan, golden, image).items():
+            if (what := _seen(lowered, runner, number, plan, kind).differences(wanted)) is not None:
+                mismatches.append(f"{plan.name}, {kind}: {what}")
+    logits = _seen(lowered, runner, len(lowered.plans) - 1, lowered.plans[-1], "logits")
+    totals = np.bincount(logits.addresses // PLANES, weights=logits.values, minlength=lowered.model.classes)
+    return SerialRun(mismatches=tuple(mismatches), prediction=int(totals.argmax()), layers=tuple(layers), cycles=cycles)
+
+
+def _seen(lowered: SerialLowered, runner: SerialSimulator, number: int, plan: Plan, kind: str) -> Written:
+    """What a layer has written; channels that only fill up the last group are left out."""
+    config = lowered.config
+    if kind == "logits":
+        records = runner.native.records("logits")
+        channels = records.field("group") * config.lanes + records.field("channel")
+        addresses, values = channels * PLANES + records.field("step"), records.field("data")
+        # The logits leave without a layer number: they can only be the classifier's.
+        known = (channels < plan.outputs) & (number == len(lowered.plans) - 1)
+    else:
+        records = runner.native.records(f"trace_{kind}")
+        addresses, values = records.field("address"), records.field("data")
+        known = records.field("layer") == number
+        if kind == "stream":
+            group = addresses // (config.lanes * config.timesteps) % config.stream_words
+            known &= group * config.lanes + addresses % config.lanes < plan.outputs
+    return Written(addresses=addresses[known], values=values[known])
+
+
+def _expected(lowered: SerialLowered, plan: Plan, golden: Trace, image: np.ndarray) -> dict[str, Written]:
+    """What a layer must write."""
+    config = lowered.config
+    maps = [output.spikes for output in (plan.position, plan.tile) if plan.mode is Mode.LOAD or fires(output)]
+    parts = [_spikes(lowered, spikes, golden, image) for spikes in maps if spikes is not None]
+    empty = np.zeros(0, np.int64)
+    spikes = Written(
+        addresses=np.concatenate([empty, *(part.addresses for part in parts)]),
+        values=np.concatenate([empty, *(part.values for part in parts)]),
+    )
+    stream, logits = Written(addresses=empty, values=empty), Written(addresses=empty, values=empty)
+    if plan.stream:
+        values = golden.values[plan.stream][:, 0].numpy().astype(np.int64)  # [T, D, H, W]
+        step, channel, row, column = np.indices(values.shape)
+        group = channel // config.lanes
+        place = (row * (config.side // 2) + column) * config.stream_words + group
+        addresses = (place * config.timesteps + step) * config.lanes + channel % config.lanes
+        stream = Written(addresses=addresses.ravel(), values=values.ravel())
+    if plan is lowered.plans[-1]:
+        values = golden.logits[:, 0].numpy().astype(np.int64)
+        step, channel = np.indices(values.shape)
+        logits = Written(addresses=(channel * PLANES + step).ravel(), values=values.ravel())
+    return {"spikes": spikes, "stream": stream, "logits": logits}
+
+
+def _spikes(lowered: SerialLowered, spikes: Map, golden: Trace, image: np.ndarray) -> Written:
+    """The words of a map, and where they lie."""
+    config = lowered.config
+    if spikes.planes > 1:
+        values = (image >> np.arange(PLANES - 1, -1, -1)[:, None, None, None]) & 1
+    else:
+        values = golden.values[spikes.name][:, 0].numpy()
+    values = values.reshape(len(values), spikes.channels, spikes.height, spikes.width).astype(np.int64)
+    padded = np.pad(values, [(0, 0), (0, -spikes.channels % config.lanes), (0, 0), (0, 0)])
+    bits = padded.reshape(len(values), -1, config.lanes, spikes.height, spikes.width)
+    data = (bits << np.arange(config.lanes)[:, None, None]).sum(axis=2)  # [steps, words, H, W]
+    step, word, row, column = np.indices(data.shape)
+    small = is_small(spikes, config)
+    side, per_position = (config.side // 2, 4 * config.words) if small else (config.side, config.words)
+    word, step = word + step // config.timesteps, step % config.timesteps
+    inside = ((step * side + row) * side + column) * per_position + word
+    return Written(addresses=(lowered.slots[spikes.name] * config.map_depth + inside).ravel(), values=data.ravel())
