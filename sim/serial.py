@@ -1,17 +1,19 @@
 """A whole network on the simulated serial accelerator, compared with the integer model."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
+from golden.counts import LayerCounts, count
 from golden.integer import IntegerModel, Trace, run
 from hw.compile.schedule import Map
 from hw.compile.serial import Plan, SerialLowered, fires, is_small, lower_serial
 from hw.serial.accelerator import SerialAccelerator
 from hw.serial.config import PLANES, SerialConfig
-from hw.serial.program import Mode
+from hw.serial.program import Fold, Mode
 from sim.native import NativeModel
 
 LIMIT = 200_000_000
@@ -19,23 +21,37 @@ LIMIT = 200_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerCounts:
-    """What the accelerator counted of a layer."""
+class SerialLayer:
+    """What the accelerator counted of a layer, and the accumulates of the integer model (0 where it counts none)."""
 
     name: str
     cycles: int
     events: int
     saturations: int
+    sops: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class SerialRun:
-    """One image: what differs from the integer model, a line each; the class; the counters of the layers; cycles."""
+    """One image.
+
+    Members
+    -------
+    mismatches : what differs from the integer model, a line each
+    prediction : the class
+    layers : in the order of the program
+    cycles : from the start to the end
+    """
 
     mismatches: tuple[str, ...]
     prediction: int
-    layers: tuple[LayerCounts, ...]
+    layers: tuple[SerialLayer, ...]
     cycles: int
+
+    @property
+    def sops(self) -> int:
+        """Accumulates that the spikes demand, by the integer model."""
+        return sum(layer.sops for layer in self.layers)
 
 
 class SerialSimulator:
@@ -84,13 +100,13 @@ def cosim_serial(
     model: IntegerModel, images: Tensor, *, config: SerialConfig, simulator: SerialSimulator | None = None
 ) -> list[SerialRun]:
     """Run images, uint8 [K, C, H, W], on both, and compare every word of spikes, every value of the residual stream,
-    every logit and every clamp.
+    every logit, and the counters.
 
     Raises SaformerError for a model that does not fit the hardware.
     """
     lowered = lower_serial(model, config)
     with simulator or SerialSimulator(lowered) as runner:
-        return [_compare(lowered, runner, run(model, images[k : k + 1]), images[k].numpy()) for k in range(len(images))]
+        return [_compare(lowered, runner, run(model, image), image) for image in images.split(1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,15 +135,21 @@ class Written:
         )
 
 
-def _compare(lowered: SerialLowered, runner: SerialSimulator, golden: Trace, image: np.ndarray) -> SerialRun:
+def _compare(lowered: SerialLowered, runner: SerialSimulator, golden: Trace, images: Tensor) -> SerialRun:
+    image = images[0].numpy()
     cycles = runner.run(image)
     counters, mismatches, layers = runner.native.records("counters"), [], []
+    counted = count(lowered.model, images, golden, parallel=1, pooled_query=False)
+    model = {layer.layer.name: layer for layer in counted.layers}
+    work = count(lowered.model, images, golden, pooled_query=False)
+    sops = {layer.layer.name: int(layer.sops.sum()) for layer in work.layers}
     for number, plan in enumerate(lowered.plans):
         counts = {name: int(counters.field(name)[number]) for name in ("cycles", "events", "saturations")}
-        layers.append(LayerCounts(name=plan.name, **counts))
+        layers.append(SerialLayer(name=plan.name, sops=sops.get(plan.name, 0), **counts))
         clamped = int(golden.saturations[plan.stream].sum()) if plan.stream else 0
-        if counts["saturations"] != clamped:
-            mismatches.append(f"{plan.name}: {counts['saturations']} values clamped, expected {clamped}")
+        for what, wanted in (("saturations", clamped), ("events", _events(lowered, plan, golden, model))):
+            if counts[what] != wanted:
+                mismatches.append(f"{plan.name}: {counts[what]} {what}, expected {wanted}")
         for kind, wanted in _expected(lowered, plan, golden, image).items():
             if (what := _seen(lowered, runner, number, plan, kind).differences(wanted)) is not None:
                 mismatches.append(f"{plan.name}, {kind}: {what}")
@@ -180,6 +202,24 @@ def _expected(lowered: SerialLowered, plan: Plan, golden: Trace, image: np.ndarr
     return {"spikes": spikes, "stream": stream, "logits": logits}
 
 
+def _events(lowered: SerialLowered, plan: Plan, golden: Trace, counted: Mapping[str, LayerCounts]) -> int:
+    """Events that a layer takes: spikes, once for each group of outputs; or words of which a lane meets a spike."""
+    if plan.mode is Mode.DENSE:
+        # Bit-planes are read once, whatever the timesteps.
+        passes = lowered.model.timesteps if plan.fold is Fold.BITS else 1
+        return len(plan.weights) * counted[plan.name].events // passes
+    if plan.mode is not Mode.DEPTHWISE:
+        return 0
+    inputs, masks = (_words(lowered, spikes, golden) for spikes in (plan.reads, plan.mask))
+    fired, masked = (inputs != 0).astype(np.int64), (inputs & masks) != 0
+    taps = 0
+    if plan.kernel == 3:
+        padded = np.pad(fired, [(0, 0), (0, 0), (1, 1), (1, 1)])
+        height, width = fired.shape[2:]
+        taps = sum(padded[..., y : y + height, x : x + width].sum() for y in range(3) for x in range(3))
+    return int(taps) + plan.extra * int(masked.sum())
+
+
 def _spikes(lowered: SerialLowered, spikes: Map, golden: Trace, image: np.ndarray) -> Written:
     """The words of a map, and where they lie."""
     config = lowered.config
@@ -187,13 +227,23 @@ def _spikes(lowered: SerialLowered, spikes: Map, golden: Trace, image: np.ndarra
         values = (image >> np.arange(PLANES - 1, -1, -1)[:, None, None, None]) & 1
     else:
         values = golden.values[spikes.name][:, 0].numpy()
-    values = values.reshape(len(values), spikes.channels, spikes.height, spikes.width).astype(np.int64)
-    padded = np.pad(values, [(0, 0), (0, -spikes.channels % config.lanes), (0, 0), (0, 0)])
-    bits = padded.reshape(len(values), -1, config.lanes, spikes.height, spikes.width)
-    data = (bits << np.arange(config.lanes)[:, None, None]).sum(axis=2)  # [steps, words, H, W]
+    data = _packed(values, spikes, config.lanes)
     step, word, row, column = np.indices(data.shape)
     small = is_small(spikes, config)
     side, per_position = (config.side // 2, 4 * config.words) if small else (config.side, config.words)
     word, step = word + step // config.timesteps, step % config.timesteps
     inside = ((step * side + row) * side + column) * per_position + word
     return Written(addresses=(lowered.slots[spikes.name] * config.map_depth + inside).ravel(), values=data.ravel())
+
+
+def _words(lowered: SerialLowered, spikes: Map, golden: Trace) -> np.ndarray:
+    """The words of a map, int64 [T, words, H, W]."""
+    return _packed(golden.values[spikes.name][:, 0].numpy(), spikes, lowered.config.lanes)
+
+
+def _packed(values: np.ndarray, spikes: Map, lanes: int) -> np.ndarray:
+    """Spikes of a map, any shape from [steps, ...], as words of `lanes` channels, int64 [steps, words, H, W]."""
+    shaped = values.reshape(len(values), spikes.channels, spikes.height, spikes.width).astype(np.int64)
+    padded = np.pad(shaped, [(0, 0), (0, -spikes.channels % lanes), (0, 0), (0, 0)])
+    bits = padded.reshape(len(values), -1, lanes, spikes.height, spikes.width)
+    return (bits << np.arange(lanes)[:, None, None]).sum(axis=2)
