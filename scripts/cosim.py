@@ -14,6 +14,7 @@ from hw.compile.image import matching_image, pack_image
 from hw.compile.lowering import Lowered
 from hw.config import AUTOMATIC, HARDWARE
 from hw.estimate.timelines import ExternalMemory
+from hw.serial.config import SERIAL, load_serial
 from scripts.inputs import (
     DataFolder,
     FirstImage,
@@ -29,13 +30,11 @@ from scripts.outputs import ensure_writable, write_json, write_text
 from scripts.progress import ProgressBar
 from scripts.query import Query, QueryOption, describe_query, query_cycles
 from scripts.report import ReportInput, render
+from scripts.serial import DIFFERENT, run_serial
 from scripts.tables import console, integer, millijoule, percent, recognised, table
 from sim.cocotb_engine import CocotbEngine
 from sim.cosim import cosim as run_cosim
 from sim.simulate import Engine, Simulator, dense_cycles
-
-DIFFERENT = 1
-"""Exit status when the hardware and the integer model differ."""
 
 DEFAULT_MEMORY = ExternalMemory()
 
@@ -45,7 +44,7 @@ HardwareOption = Annotated[
         "--hw",
         metavar="CONFIG",
         help=f"Sizes of the accelerator: {', '.join(HARDWARE)}, or a TOML file; without it the first of "
-        f"{', '.join(AUTOMATIC)} that the model fits.",
+        f"{', '.join(AUTOMATIC)} that the model fits. Of the serial accelerator: {', '.join(SERIAL)}.",
     ),
 ]
 Latency = Annotated[
@@ -121,6 +120,15 @@ def cosim(
     ensure_writable(json, report, trace)
     memory = ExternalMemory(latency=latency, bandwidth=bandwidth)
     named, pooled = resolve_model(model), query is Query.POOLED
+    if hardware is not None and (serial := load_serial(hardware)) is not None:
+        unused = {"--image": image, "--engine cocotb": engine is EngineName.COCOTB, "--report": report}
+        if wanted := [option for option, given in unused.items() if given]:
+            raise SaformerError(
+                f"{wanted[0]} is not for the serial accelerator, which has no memory outside: leave it out"
+            )
+        chosen = load_images(named.model.config, data, first=first, count=images, random=random)
+        run_serial(named, chosen, serial, stall=stall, json=json, trace=trace)
+        return
     lowered = lower_for(named.model, hardware, pooled_query=pooled)
     config = lowered.config
     chosen = load_images(named.model.config, data, first=first, count=images, random=random)

@@ -10,6 +10,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from hw.accelerator import Accelerator
 from hw.config import HardwareConfig, load_hardware
+from hw.serial.accelerator import SerialAccelerator
+from hw.serial.config import SERIAL, SerialConfig, load_serial
 from hw.synth.devices import Device, find_device
 from hw.synth.figures import SHARED, WHOLE, by_component, clock, critical_path, limit, misplaced, placed
 from hw.synth.flow import TOP, Netlist, hierarchy, memory_depths, place_and_route, synthesise
@@ -34,7 +36,10 @@ RESOURCES = {"lut": "LUT", "ff": "FF", "block": "block RAM", "single_port": "sin
 
 def synth(
     hardware: Annotated[
-        str, typer.Option("--hw", metavar="CONFIG", help="Hardware configuration: a name, or a TOML file.")
+        str,
+        typer.Option(
+            "--hw", metavar="CONFIG", help=f"Hardware configuration: a name ({', '.join(SERIAL)} too), or a TOML file."
+        ),
     ] = "default",
     device: Annotated[str, typer.Option(metavar="NAME", help="Device, such as lfe5u-85f, up5k or gw2a-18.")] = (
         "lfe5u-85f"
@@ -53,7 +58,7 @@ def synth(
     steps are cached.
     """
     ensure_writable(json)
-    config, target = load_hardware(hardware), find_device(device)
+    config, target = load_serial(hardware) or load_hardware(hardware), find_device(device)
     with bars(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()) as progress:
         design, root = design_rtlil(config, target)
         parts = components(design, root)
@@ -69,9 +74,9 @@ def synth(
     _print(figures)
 
 
-def design_rtlil(config: HardwareConfig, device: Device) -> tuple[str, str]:
+def design_rtlil(config: HardwareConfig | SerialConfig, device: Device) -> tuple[str, str]:
     """Return the RTLIL of what is placed on a device, and the module of the accelerator in it."""
-    accelerator = Accelerator(config=config)
+    accelerator = SerialAccelerator(config=config) if isinstance(config, SerialConfig) else Accelerator(config=config)
     if device.out_of_context:
         return to_rtlil(accelerator, without=OBSERVERS), TOP
     return to_rtlil(Harness(design=accelerator, without=OBSERVERS)), f"{TOP}.design"
@@ -127,7 +132,9 @@ def _route(netlist: Netlist, device: Device, seeds: int, freq: float, progress: 
         return list(executor.map(one, range(1, seeds + 1)))
 
 
-def summarise(config: HardwareConfig, device: Device, netlists: dict[str, Netlist], depths: dict[str, int]) -> dict:
+def summarise(
+    config: HardwareConfig | SerialConfig, device: Device, netlists: dict[str, Netlist], depths: dict[str, int]
+) -> dict:
     """Return the figures of `saformer synth` that the netlists have."""
     whole = netlists[WHOLE]
     usage = by_component(netlists, device)

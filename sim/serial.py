@@ -104,9 +104,36 @@ def cosim_serial(
 
     Raises SaformerError for a model that does not fit the hardware.
     """
-    lowered = lower_serial(model, config)
-    with simulator or SerialSimulator(lowered) as runner:
-        return [_compare(lowered, runner, run(model, image), image) for image in images.split(1)]
+    with simulator or SerialSimulator(lower_serial(model, config)) as runner:
+        return [compare_image(model, runner, image) for image in images.split(1)]
+
+
+def compare_image(model: IntegerModel, simulator: SerialSimulator, images: Tensor) -> SerialRun:
+    """Run one image, uint8 [1, C, H, W], on both, and compare."""
+    lowered, golden, image = simulator.lowered, run(model, images), images[0].numpy()
+    cycles = simulator.run(image)
+    counters, mismatches, layers = simulator.native.records("counters"), [], []
+    serial, whole = (
+        {
+            layer.layer.name: layer
+            for layer in count(model.config, images, golden, parallel=steps, pooled_query=False).layers
+        }
+        for steps in (1, None)
+    )
+    for number, plan in enumerate(lowered.plans):
+        counts = {name: int(counters.field(name)[number]) for name in ("cycles", "events", "saturations")}
+        sops = int(whole[plan.name].sops.sum()) if plan.name in whole else 0
+        layers.append(SerialLayer(name=plan.name, sops=sops, **counts))
+        clamped = int(golden.saturations[plan.stream].sum()) if plan.stream else 0
+        for what, wanted in (("saturations", clamped), ("events", _events(lowered, plan, golden, serial))):
+            if counts[what] != wanted:
+                mismatches.append(f"{plan.name}: {counts[what]} {what}, expected {wanted}")
+        for kind, wanted in _expected(lowered, plan, golden, image).items():
+            if (what := _seen(lowered, simulator, number, plan, kind).differences(wanted)) is not None:
+                mismatches.append(f"{plan.name}, {kind}: {what}")
+    logits = _seen(lowered, simulator, len(lowered.plans) - 1, lowered.plans[-1], "logits")
+    totals = np.bincount(logits.addresses // PLANES, weights=logits.values, minlength=model.config.classes)
+    return SerialRun(mismatches=tuple(mismatches), prediction=int(totals.argmax()), layers=tuple(layers), cycles=cycles)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,29 +160,6 @@ class Written:
             f"{count} of {len(right)} values differ, first at address {self.addresses[order][first]}: "
             f"{found[first]}, expected {right[first]}"
         )
-
-
-def _compare(lowered: SerialLowered, runner: SerialSimulator, golden: Trace, images: Tensor) -> SerialRun:
-    image = images[0].numpy()
-    cycles = runner.run(image)
-    counters, mismatches, layers = runner.native.records("counters"), [], []
-    counted = count(lowered.model, images, golden, parallel=1, pooled_query=False)
-    model = {layer.layer.name: layer for layer in counted.layers}
-    work = count(lowered.model, images, golden, pooled_query=False)
-    sops = {layer.layer.name: int(layer.sops.sum()) for layer in work.layers}
-    for number, plan in enumerate(lowered.plans):
-        counts = {name: int(counters.field(name)[number]) for name in ("cycles", "events", "saturations")}
-        layers.append(SerialLayer(name=plan.name, sops=sops.get(plan.name, 0), **counts))
-        clamped = int(golden.saturations[plan.stream].sum()) if plan.stream else 0
-        for what, wanted in (("saturations", clamped), ("events", _events(lowered, plan, golden, model))):
-            if counts[what] != wanted:
-                mismatches.append(f"{plan.name}: {counts[what]} {what}, expected {wanted}")
-        for kind, wanted in _expected(lowered, plan, golden, image).items():
-            if (what := _seen(lowered, runner, number, plan, kind).differences(wanted)) is not None:
-                mismatches.append(f"{plan.name}, {kind}: {what}")
-    logits = _seen(lowered, runner, len(lowered.plans) - 1, lowered.plans[-1], "logits")
-    totals = np.bincount(logits.addresses // PLANES, weights=logits.values, minlength=lowered.model.classes)
-    return SerialRun(mismatches=tuple(mismatches), prediction=int(totals.argmax()), layers=tuple(layers), cycles=cycles)
 
 
 def _seen(lowered: SerialLowered, runner: SerialSimulator, number: int, plan: Plan, kind: str) -> Written:

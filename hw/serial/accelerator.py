@@ -6,7 +6,6 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.config import STREAM_BITS
 from hw.memory.single_port import SinglePort
-from hw.memory.skid import SkidBuffer
 from hw.serial.config import PLANES, STORE_BITS, SerialConfig
 from hw.serial.emitter import SerialEmitter
 from hw.serial.firing import Firing, logit_layout, spikes_layout, stream_layout
@@ -14,7 +13,7 @@ from hw.serial.lanes import SerialLanes
 from hw.serial.planes import PlaneLoader
 from hw.serial.program import Mode
 from hw.serial.sequencer import SerialSequencer
-from hw.serial.walker import Walker, item_layout
+from hw.serial.walker import Walker
 
 REPORT = data.StructLayout({"layer": 8, "cycles": 24, "events": 24, "saturations": 16})
 """What is counted of a layer: cycles from its first parameter to its end, events of all groups, clamped values."""
@@ -79,9 +78,7 @@ class SerialAccelerator(wiring.Component):
         connect(m, flipped(self.pixels), planes.pixels)
         connect(m, sequencer.parameters, firing.fill)
         connect(m, sequencer.weights, lanes.fill)
-        m.submodules.items = items = SkidBuffer(shape=item_layout(config))
-        connect(m, walker.o, items.i)
-        connect(m, items.o, emitter.i)
+        connect(m, walker.o, emitter.i)
         connect(m, emitter.event, lanes.event)
         connect(m, firing.logits, flipped(self.logits))
         layer, loads = sequencer.layer, Signal()
@@ -102,7 +99,7 @@ class SerialAccelerator(wiring.Component):
             walker.start.eq(sequencer.begin),
             sequencer.start.eq(self.start),
             sequencer.rewind.eq(self.rewind),
-            sequencer.finished.eq(~(walker.busy | items.o.valid | emitter.busy | firing.busy)),
+            sequencer.finished.eq(~(walker.busy | emitter.busy | firing.busy)),
             self.busy.eq(sequencer.busy),
             self.done.eq(sequencer.done),
             self.layer.eq(sequencer.number),

@@ -1,12 +1,14 @@
 """The parameters of a serial accelerator, and where its maps lie."""
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from amaranth import Cat, Mux, Shape, Value, signed, unsigned
 from amaranth.lib import data
 from amaranth.utils import ceil_log2
 
 from golden.errors import SaformerError
+from golden.files import read_settings
 from hw.config import STREAM_BITS, WEIGHT_BITS
 
 STORE_BITS = 32
@@ -187,3 +189,23 @@ SERIAL = {
     )
 }
 """The named configurations."""
+
+KIND = "accelerator"
+"""The key of a TOML file that says which accelerator it is for: ``accelerator = "serial"``."""
+
+
+def load_serial(name: str) -> SerialConfig | None:
+    """Return the named configuration of a serial accelerator, or the one in a TOML file that says it is one; None for
+    everything else.
+
+    Raises SaformerError for a file that cannot be read, and for an unknown or wrong value in it.
+    """
+    if name in SERIAL:
+        return SERIAL[name]
+    path = Path(name)
+    if not path.is_file() or (values := read_settings(path)).pop(KIND, None) != "serial":
+        return None
+    known = [field.name for field in fields(SerialConfig)]
+    if unknown := sorted(set(values) - set(known)):
+        raise SaformerError(f"{path}: unknown key {unknown[0]!r}; the keys are {', '.join(known)}")
+    return SerialConfig(**values)

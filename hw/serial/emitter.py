@@ -3,19 +3,28 @@
 from itertools import combinations
 
 from amaranth import Cat, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.neurons.one_hot import number_of, slices
 from hw.serial.config import SerialConfig, address_shape, channel_shape, place_layout, row_shape
 from hw.serial.lanes import event_layout
+from hw.serial.queue import BlockQueue
 from hw.serial.walker import Item, item_layout
+
+QUEUE = 64
+"""Words that are read ahead. Many words have no spikes, some have many: a few would not do to keep both sides busy."""
+
+
+def word_layout(config: SerialConfig) -> data.StructLayout:
+    """A word with spikes and its first row of weights; or, where ``closes``, the place that ends in place of both."""
+    return data.StructLayout({"closes": 1, "row": row_shape(config), "word": config.lanes})
 
 
 class SerialEmitter(wiring.Component):
     """Reads the words that the walker asks for, and sends an event for each of their spikes, or one for a whole word.
 
-    While one word is sent the next one is read; a word without spikes takes the cycle in which it is read, and no more.
+    Words are read as far ahead as the queue allows; one without spikes takes a cycle to be read, and no more.
 
     Parameters
     ----------
@@ -33,7 +42,7 @@ class SerialEmitter(wiring.Component):
     close : Out(stream of `place_layout`), a position and timestep ends behind the events that came before
     busy : Out(1), something is on its way
 
-    **Latency**: the first event leaves two cycles after its word was taken. **Throughput**: one event a cycle.
+    **Latency**: the first event leaves four cycles after its word was taken. **Throughput**: one event a cycle.
     """
 
     def __init__(self, *, config: SerialConfig):
@@ -55,61 +64,54 @@ class SerialEmitter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, item = self.config, self.i.payload
-        read, here = _Slot(config, "read"), _Slot(config, "here")
-        ahead, mask = _Slot(config, "ahead"), Signal(config.lanes)
-        finished, place, closing = Signal(), Signal(place_layout(config)), Signal()
-        moves = ~here.valid | finished
-        # One word at most is on its way while another one waits. Whether a position can end now comes from afar, and is
-        # not waited for.
-        leaves = ~here.valid | (finished & (here.item != Item.CLOSE))
-        room = Mux(leaves, ~(ahead.valid & read.valid), ~(ahead.valid | read.valid))
-        ends = item.item == Item.CLOSE
+        m.submodules.queue = queue = BlockQueue(shape=word_layout(config), depth=QUEUE)
+        read, taken, mask = Signal(), Signal.like(item), Signal(config.lanes)
         m.d.comb += [
-            self.i.ready.eq(room & ~self.blocked & ~(ends & closing)),
+            self.i.ready.eq(queue.room & ~self.blocked),
             self.enable.eq(self.i.valid & self.i.ready),
             self.address.eq(item.address),
-            self.close.payload.eq(place),
-            self.busy.eq(read.valid | ahead.valid | here.valid),
         ]
-        m.d.sync += [read.valid.eq(self.enable), read.item.eq(item.item), read.row.eq(item.row)]
-        with m.If(self.enable & ends):
-            m.d.sync += [place.eq(item.place), closing.eq(1)]
-        with m.If(self.close.valid & self.close.ready):
-            m.d.sync += closing.eq(0)
-        arrived = _Slot(config, "arrived")
-        word = self.data & Mux(read.item == Item.MASKED, mask, -1)
-        m.d.comb += [arrived.item.eq(read.item), arrived.row.eq(read.row), arrived.word.eq(word)]
-        m.d.comb += arrived.valid.eq(read.valid & (read.item != Item.MASK) & (word.any() | (read.item == Item.CLOSE)))
-        with m.If(read.valid & (read.item == Item.MASK)):
+        m.d.sync += [read.eq(self.enable), taken.eq(item)]
+        closes, unmasked = taken.item == Item.CLOSE, (taken.item != Item.MASKED).replicate(config.lanes)
+        word = self.data & (mask | unmasked)
+        place = taken.place.as_value()
+        m.d.comb += [
+            queue.i.valid.eq(read & (taken.item != Item.MASK) & (word.any() | closes)),
+            queue.i.payload.closes.eq(closes),
+            Cat(queue.i.payload.word, queue.i.payload.row).eq(Mux(closes, place, Cat(word, taken.row))),
+        ]
+        with m.If(read & (taken.item == Item.MASK)):
             m.d.sync += mask.eq(self.data)
+        here, valid = Signal(word_layout(config)), Signal()
+        finished = self._emit(m, here, valid)
+        moves = ~valid | finished
+        m.d.comb += [queue.o.ready.eq(moves), self.busy.eq(read | queue.busy | valid)]
         with m.If(moves):
-            m.d.sync += here.follow(ahead, arrived)
-        with m.If(arrived.valid & (ahead.valid | ~moves)):
-            m.d.sync += ahead.take(arrived)
-        with m.Elif(moves):
-            m.d.sync += ahead.valid.eq(0)
-        self._emit(m, here, finished)
+            m.d.sync += [here.eq(queue.o.payload), valid.eq(queue.o.valid)]
         return m
 
-    def _emit(self, m, here, finished):
-        """Send the lowest spike of the word that is here, or all of it, or close the position."""
-        config, event = self.config, self.event.payload
-        rest, closes = (here.word & (here.word - 1))[: config.lanes], here.item == Item.CLOSE
+    def _emit(self, m, here, valid):
+        """Send the lowest spike of the word that is here, or all of it, or close the position; return whether that was
+        the last of it."""
+        config, event, finished = self.config, self.event.payload, Signal()
+        rest = (here.word & (here.word - 1))[: config.lanes]
         lowest = (here.word & ~rest)[: config.lanes]
         m.d.comb += [
-            self.event.valid.eq(here.valid & ~closes),
+            self.event.valid.eq(valid & ~here.closes),
             event.row.eq(here.row),
             event.lanes.eq(-1),
-            self.close.valid.eq(here.valid & closes),
-            finished.eq(Mux(closes, self.close.ready, self.whole | ~several(here.word))),
+            self.close.valid.eq(valid & here.closes),
+            self.close.payload.eq(Cat(here.word, here.row)),
+            finished.eq(Mux(here.closes, self.close.ready, self.whole | ~several(here.word))),
         ]
         with m.If(self.whole):
             m.d.comb += event.lanes.eq(here.word)
         with m.Else():
             bits = channel_shape(config).width
             m.d.comb += event.row.eq(Cat(number_of(lowest), here.row[bits:]))
-        with m.If(here.valid & ~finished & ~closes):
+        with m.If(~here.closes):
             m.d.sync += here.word.eq(rest)
+        return finished
 
 
 def several(bits: Value) -> Value:
@@ -120,25 +122,3 @@ def several(bits: Value) -> Value:
 
 def _several(bits: Value) -> Value:
     return Cat(a & b for a, b in combinations(bits, 2)).any()
-
-
-class _Slot:
-    """A word on its way, or the end of a position."""
-
-    def __init__(self, config: SerialConfig, name: str):
-        self.valid = Signal(name=f"{name}_valid")
-        self.item = Signal(2, name=f"{name}_item")
-        self.row = Signal(row_shape(config), name=f"{name}_row")
-        self.word = Signal(config.lanes, name=f"{name}_word")
-
-    def take(self, other: "_Slot") -> list:
-        """Assignments that make it the same as another."""
-        return [self.valid.eq(other.valid), *self._content(other.item, other.row, other.word)]
-
-    def follow(self, first: "_Slot", second: "_Slot") -> list:
-        """Assignments that make it the first of two that is there."""
-        chosen = [Mux(first.valid, getattr(first, field), getattr(second, field)) for field in ("item", "row", "word")]
-        return [self.valid.eq(first.valid | second.valid), *self._content(*chosen)]
-
-    def _content(self, item, row, word) -> list:
-        return [self.item.eq(item), self.row.eq(row), self.word.eq(word)]

@@ -164,6 +164,7 @@ class Firing(wiring.Component):
         row, column = Signal.like(place.row), Signal.like(place.column)
         odd, last, again, ends = Signal(), Signal(), Signal(), Signal()
         final = Signal()  # the last value of the last pass of this place
+        queued, waits = Signal.like(place), Signal()
         # Where the stream is added to, its memory is read in odd cycles and written in even ones.
         advances = active & (odd | ~layer.position.add)
         most = Mux(self.group == layer.last_group, layer.last_channel, self.config.lanes - 1)
@@ -177,7 +178,8 @@ class Firing(wiring.Component):
             first.last.eq(last),
             first.step.eq(Mux(first.again, step, place.step)),
             first.tile.eq(first.again | (place.last & (layer.fold != Fold.NONE) & ~repeats)),
-            self.place.ready.eq((~active | final) & (odd | ~layer.position.add)),
+            # While folded sums are repeated, the next ones can come out of the lanes already.
+            self.place.ready.eq(~waits & (~active | final | first.again) & (odd | ~layer.position.add)),
         ]
         with m.If(advances):
             # Known a cycle before it is asked; a pass has `LEAST_CHANNELS`, so that the first is never the last.
@@ -195,7 +197,11 @@ class Firing(wiring.Component):
                 with m.If(place.column == layer.last):
                     m.d.sync += [column.eq(0), row.eq(row + 1)]
         with m.If(self.place.valid & self.place.ready):
-            m.d.sync += [active.eq(1), place.eq(self.place.payload)]
+            m.d.sync += [queued.eq(self.place.payload), waits.eq(active & ~ends)]
+            with m.If(~active | ends):
+                m.d.sync += [active.eq(1), place.eq(self.place.payload)]
+        with m.Elif(waits & ends):
+            m.d.sync += [active.eq(1), place.eq(queued), waits.eq(0)]
         with m.If(self.restart):
             m.d.sync += [row.eq(0), column.eq(0)]
         return row, column

@@ -129,7 +129,7 @@ class Walker(wiring.Component):
                     m.d.sync += right.eq(right + 1)
                     with m.If(right == 2):
                         m.d.sync += [right.eq(0), down.eq(Mux(down == 2, 0, down + 1))]
-        with m.If(phase == Phase.CLOSE):
+        with m.If(moves & (phase == Phase.CLOSE)):
             m.d.sync += row.eq(0)
         with m.If(self.start & ~self.busy):
             m.d.sync += [word.eq(0), row.eq(0), down.eq(0), right.eq(0)]
