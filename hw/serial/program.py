@@ -1,5 +1,6 @@
 """The program of a serial accelerator: descriptors, parameters and weights in the order in which they are read."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -105,6 +106,15 @@ def descriptor_words(config: SerialConfig) -> int:
     return -(-descriptor_layout(config).size // STORE_BITS)
 
 
+def pack_descriptor(config: SerialConfig, fields: Mapping[str, int]) -> int:
+    """Return a descriptor as one number; targets are numbers, and fields that are left out are 0.
+
+    Raises ValueError for a field that does not exist, and for a value that does not fit.
+    """
+    plain = data.StructLayout({name: unsigned(field.width) for name, field in descriptor_layout(config)})
+    return pack_fields(plain, dict.fromkeys(plain.members, 0) | fields)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Layer:
     """A layer of a program; fields that are left out are zero.
@@ -132,10 +142,7 @@ class Program:
         return np.concatenate([self._layer(layer) for layer in self.layers])
 
     def _layer(self, layer: Layer) -> np.ndarray:
-        layout, final = descriptor_layout(self.config), layer is self.layers[-1]
-        packed = pack_fields(
-            _flat(layout), {name: 0 for name in _flat(layout).members} | layer.fields | {"final": int(final)}
-        )
+        packed = pack_descriptor(self.config, layer.fields | {"final": int(layer is self.layers[-1])})
         size = descriptor_words(self.config)
         parts = [np.frombuffer(packed.to_bytes(4 * size, "little"), np.uint32)]
         for parameters, weights in zip(layer.parameters, layer.weights, strict=True):
@@ -144,8 +151,3 @@ class Program:
             parts.append(np.stack([first, threshold], axis=1).astype(np.uint32).ravel())
             parts.append(np.frombuffer(np.ascontiguousarray(weights, np.int8).tobytes(), np.uint32))
         return np.concatenate(parts)
-
-
-def _flat(layout: data.StructLayout) -> data.StructLayout:
-    """The layout with the parts of a target as plain numbers."""
-    return data.StructLayout({name: unsigned(field.width) for name, field in layout})

@@ -36,12 +36,12 @@ class SerialSequencer(wiring.Component):
     layer : Out, the descriptor; number : Out(8), the layer's; group : Out, that of the output channels
     parameters : Out(stream of `hw.serial.firing.parameter_fill`, always ready)
     weights : Out(stream of `hw.serial.lanes.fill_layout`, always ready)
-    begin : Out(1), everything of a group is there: walk
+    begin : Out(1), the last word of a group has come, or comes in this cycle: walk
     finished : In(1), the walk has ended and nothing is on its way; looked at from two cycles after ``begin`` on
     opened : Out(1), the layer begins; closed : Out(1), it has ended
 
-    **Latency**: a cycle for every word of the program, and seven for each group, nine for each layer. A reset leaves
-    the store.
+    **Latency**: a cycle for every word of the program; three more for a layer, and three for a group beside its walk.
+    A reset leaves the store.
     """
 
     def __init__(self, *, config: SerialConfig):
@@ -92,7 +92,10 @@ class SerialSequencer(wiring.Component):
         within, bits = (config.row_parts - 1).bit_length(), channel_shape(config).width
         entry, word, last = Signal(ROWS_BITS + within), Signal(word_shape(config)), Signal()
         following, row = entry + 1, entry[within:]
-        sizes = {Part.DESCRIPTOR: descriptor_words(config), Part.PARAMETERS: Mux(layer.both, 4, 2) * config.lanes}
+        sizes = {
+            Part.DESCRIPTOR: descriptor_words(config),
+            Part.PARAMETERS: Mux(layer.both, 4 * config.lanes, 2 * config.lanes),
+        }
         with m.Switch(part):
             for name, size in sizes.items():
                 with m.Case(name):

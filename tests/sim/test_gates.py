@@ -13,13 +13,17 @@ from golden.data import fit_images, load_bundled
 from golden.errors import SaformerError
 from hw.accelerator import Accelerator
 from hw.compile.fit import fit
+from hw.compile.serial import lower_serial
 from hw.config import HardwareConfig
+from hw.serial.accelerator import SerialAccelerator
+from hw.serial.config import SERIAL
 from hw.soc.soc import build_hash
 from sim.board import BoardLine, SimulatedBoard
 from sim.cosim import cosim
 from sim.device import IDENT
 from sim.gates import gate_level
 from sim.native import NativeModel
+from sim.serial import SerialSimulator, cosim_serial
 from sim.simulate import Simulator
 from tests.conftest import SMALL
 
@@ -53,6 +57,17 @@ def test_a_wrong_gate_is_found():
     assert wrong != netlist
     with pytest.raises(SaformerError, match="done was not set"):
         compare(wrong)
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_the_netlist_of_the_serial_accelerator_gives_the_same_bits(options):
+    config = SERIAL["serial"]
+    model = init_model(dataclasses.replace(SMALL, image_size=4, windows=1), seed=3)
+    netlist = gate_level(SerialAccelerator(config=config), options=options)
+    simulator = SerialSimulator(lower_serial(model, config), gates=netlist)
+    images = fit_images(load_bundled().images[:1], channels=3, size=4)
+    (run,) = cosim_serial(model, images, config=config, simulator=simulator)
+    assert run.mismatches == ()
 
 
 def test_the_netlist_of_the_soc_boots_and_answers():

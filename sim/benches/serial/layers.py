@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hw.serial.config import PLANES, SerialConfig
-from hw.serial.program import TARGET, Fold, Mode, descriptor_layout
+from hw.serial.program import TARGET, Fold, Mode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +22,6 @@ class Place:
 def targets(**flags: int) -> int:
     """A target as a number."""
     return TARGET.const(flags).as_value().value
-
-
-def describe(config: SerialConfig, fields: dict[str, int]) -> int:
-    """A descriptor as a number; fields that are left out are 0."""
-    return descriptor_layout(config).const(fields).as_value().value
 
 
 def random_grid(rng: random.Random, config: SerialConfig) -> dict[str, int]:

@@ -6,9 +6,9 @@ import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
 from hw.serial.config import SerialConfig
-from hw.serial.program import Fold, Mode
+from hw.serial.program import Fold, Mode, pack_descriptor
 from hw.serial.walker import Item, item_layout
-from sim.benches.serial.layers import Place, address, describe, places, random_walk
+from sim.benches.serial.layers import Place, address, places, random_walk
 from sim.streams import StreamSink, generator, monitor, parameters, reset, start
 
 CONFIG = SerialConfig(**parameters())
@@ -69,7 +69,7 @@ def layers(count: int, name: str) -> Iterator[tuple[dict[str, int], int]]:
 
 async def begin(dut, fields: dict[str, int], group: int) -> None:
     """Set a layer up and start it; returns in the first cycle of the walk."""
-    dut.layer.value, dut.group.value = describe(CONFIG, fields), group
+    dut.layer.value, dut.group.value = pack_descriptor(CONFIG, fields), group
     dut.start.value = 1
     await RisingEdge(dut.clk)
     dut.start.value = 0
