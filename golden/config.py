@@ -274,7 +274,7 @@ CONFIGS = {
         ModelConfig(name="tiny"),
         # For the smallest devices: 16 thousand weights.
         ModelConfig(name="micro", dim=24, depth=1, image_size=16, aggregate_threshold=0.25, mix_threshold=0.5),
-        # As much as the serial accelerator holds on such a device: 60 thousand weights.
+        # As much as the serial accelerator holds on such a device: 52 thousand weights.
         ModelConfig(name="mini", dim=48, depth=1, image_size=16, mlp_ratio=2, pool_stages=(4,)),
         ModelConfig(name="4-384", dim=384, depth=4),
         ModelConfig(name="2-512", dim=512),

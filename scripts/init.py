@@ -14,7 +14,7 @@ from scripts.tables import console
 
 def init(
     config: Annotated[
-        str, typer.Argument(help="A configuration: a name (tiny, micro, 4-384, 2-512, 2-256) or a TOML file.")
+        str, typer.Argument(help="A configuration: a name (tiny, micro, mini, 4-384, 2-512, 2-256) or a TOML file.")
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write the model to.")],
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Seed of the random weights.")] = 0,

@@ -20,8 +20,8 @@ ModelName = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A bundled model (tiny, events), a file written by train or init, or a configuration: a name (4-384, "
-        "micro, 2-512, 2-256) or a TOML file, which means an untrained model with seed 0.",
+        help="A bundled model (tiny, micro, events), a file written by train or init, or a configuration: a name "
+        "(4-384, mini, 2-512, 2-256) or a TOML file, which means an untrained model with seed 0.",
     ),
 ]
 DataFolder = Annotated[

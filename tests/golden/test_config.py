@@ -9,7 +9,7 @@ from golden.errors import SaformerError
 
 
 def test_named_configurations():
-    assert set(CONFIGS) == {"tiny", "micro", "4-384", "2-512", "events", "2-256"}
+    assert set(CONFIGS) == {"tiny", "micro", "mini", "4-384", "2-512", "events", "2-256"}
     tiny = load_config("tiny")
     assert (tiny.tokens, tiny.window_tokens, tiny.stage_channels) == (64, 16, (8, 16, 32, 64, 64))
     assert [tiny.stage_side(stage) for stage in range(1, 6)] == [32, 32, 32, 16, 8]
