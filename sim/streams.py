@@ -53,6 +53,19 @@ async def reset(dut: HierarchyObject, cycles: int = 2) -> None:
     dut.rst.value = 0
 
 
+async def settled(dut: HierarchyObject) -> int:
+    """Wait for the first cycle without ``busy``; return how many went by, and be at the beginning of the next one."""
+    cycles = 0
+    while True:
+        await ReadOnly()
+        if not dut.busy.value:
+            break
+        cycles += 1
+        await RisingEdge(dut.clk)
+    await RisingEdge(dut.clk)
+    return cycles
+
+
 class _Stream:
     """The signals of one stream of a design, ``NAME__payload`` and so on; ``ready`` is None without back-pressure."""
 

@@ -10,6 +10,14 @@ UNDEFINED = "undefined"
 """The attribute of what has no value after power-up, as a single-port RAM of an iCE40: simulation takes any."""
 
 
+def check_size(*, width: int, depth: int) -> None:
+    """Raises TypeError for a width or a depth that no memory has."""
+    if type(width) is not int or width < 1:
+        raise TypeError(f"width must be a positive integer, not {width!r}")
+    if type(depth) is not int or depth < 2:
+        raise TypeError(f"depth must be an integer of at least 2, not {depth!r}")
+
+
 def block_memory(*, shape: ShapeLike, depth: int) -> Memory:
     """A memory for block RAM, to be read with `read_block`.
 
@@ -63,10 +71,7 @@ class SyncMemory(wiring.Component):
     """
 
     def __init__(self, *, width: int, depth: int):
-        if type(width) is not int or width < 1:
-            raise TypeError(f"width must be a positive integer, not {width!r}")
-        if type(depth) is not int or depth < 2:
-            raise TypeError(f"depth must be an integer of at least 2, not {depth!r}")
+        check_size(width=width, depth=depth)
         self.width = width
         self.depth = depth
         entry = data.StructLayout({"address": range(depth), "data": unsigned(width)})

@@ -1,11 +1,11 @@
-"""A memory with one port, as large devices without dual-port memory have it."""
+"""A memory with one port, as some devices have large ones."""
 
 from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hw.memory.memory import UNDEFINED
+from hw.memory.memory import UNDEFINED, check_size
 
 
 class SinglePort(wiring.Component):
@@ -26,10 +26,7 @@ class SinglePort(wiring.Component):
     """
 
     def __init__(self, *, width: int, depth: int):
-        if type(width) is not int or width < 1:
-            raise TypeError(f"width must be a positive integer, not {width!r}")
-        if type(depth) is not int or depth < 2:
-            raise TypeError(f"depth must be an integer of at least 2, not {depth!r}")
+        check_size(width=width, depth=depth)
         self.width = width
         self.depth = depth
         super().__init__(

@@ -8,7 +8,7 @@ from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 from hw.serial.config import SerialConfig, place_layout
 from hw.serial.lanes import event_layout
 from hw.serial.walker import Item, item_layout
-from sim.streams import StreamSink, StreamSource, generator, monitor, parameters, reset, start
+from sim.streams import StreamSink, StreamSource, generator, monitor, parameters, reset, settled, start
 
 CONFIG = SerialConfig(**parameters())
 LANES, ROWS = CONFIG.lanes, CONFIG.weight_depth
@@ -108,12 +108,7 @@ async def check(dut, items: list[dict], *, whole: bool, spikes: float, stall: fl
     recorder = Recorder(dut)
     source.put(ITEM.const(item).as_value().value for item in items)
     await source.drained()
-    while True:
-        await ReadOnly()
-        if not dut.busy.value:
-            break
-        await RisingEdge(dut.clk)
-    await RisingEdge(dut.clk)
+    await settled(dut)
     for part in (memory, source, sink, recorder):
         part.stop()
     assert recorder.seen == list(expected(items, memory.words, whole))

@@ -9,7 +9,7 @@ from hw.serial.firing import logit_layout, parameter_fill, spikes_layout, stream
 from hw.serial.program import Mode, bias_layout, pack_descriptor
 from sim.benches.serial.layers import places
 from sim.benches.serial.values import KINDS, Expected, Layer, expect, random_layer
-from sim.streams import StreamSink, StreamSource, generator, parameters, reset, start
+from sim.streams import StreamSink, StreamSource, generator, parameters, reset, settled, start
 
 CONFIG = SerialConfig(**parameters())
 
@@ -117,8 +117,8 @@ def taken(sinks: dict[str, StreamSink]) -> Expected:
     )
 
 
-async def check(dut, layer: Layer, *, stall: float) -> int:
-    """Run a layer and compare all that it writes; returns the cycles it was busy."""
+async def check(dut, layer: Layer, *, stall: float) -> None:
+    """Run a layer and compare all that it writes."""
     await set_up(dut, layer)
     sinks = {name: StreamSink(dut, name) for name in ("spikes", "stream_write", "logits")}
     sums = layer.sums.tolist() if layer.fields["mode"] != Mode.POOL else [[]] * len(layer.sums)
@@ -126,20 +126,12 @@ async def check(dut, layer: Layer, *, stall: float) -> int:
     memory, clamps = StreamMemory(dut, layer.stream), Clamps(dut)
     source.put(place_layout(CONFIG).const(vars(place)).as_value().value for place in places(layer.fields))
     await source.drained()
-    cycles = 0
-    while True:
-        await ReadOnly()
-        if not dut.busy.value:
-            break
-        cycles += 1
-        await RisingEdge(dut.clk)
-    await RisingEdge(dut.clk)
+    await settled(dut)
     for part in (source, lanes, memory, clamps, *sinks.values()):
         part.stop()
     wanted = expect(CONFIG, layer)
     assert taken(sinks) == wanted, layer.fields
     assert clamps.count == sum(wanted.clamped)
-    return cycles
 
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 import cocotb
-from cocotb.triggers import ReadOnly, RisingEdge
+from cocotb.triggers import RisingEdge
 
 from hw.serial.config import SerialConfig
 from hw.serial.program import Fold, Mode, pack_descriptor
 from hw.serial.walker import Item, item_layout
 from sim.benches.serial.layers import Place, address, places, random_walk
-from sim.streams import StreamSink, generator, monitor, parameters, reset, start
+from sim.streams import StreamSink, generator, monitor, parameters, reset, settled, start
 
 CONFIG = SerialConfig(**parameters())
 LAYOUT = item_layout(CONFIG)
@@ -78,14 +78,7 @@ async def begin(dut, fields: dict[str, int], group: int) -> None:
 async def check(dut, sink: StreamSink, fields: dict[str, int], group: int) -> int:
     """Run one layer and compare; returns the cycles it was busy."""
     await begin(dut, fields, group)
-    cycles = 0
-    while True:
-        await ReadOnly()
-        if not dut.busy.value:
-            break
-        cycles += 1
-        await RisingEdge(dut.clk)
-    await RisingEdge(dut.clk)
+    cycles = await settled(dut)
     wanted = expected(fields, group)
     assert [seen(payload) for payload in sink.items] == [item for item in wanted if item is not None], fields
     sink.items.clear()
