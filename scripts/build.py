@@ -14,11 +14,13 @@ from golden.errors import SaformerError
 from golden.files import write_atomically
 from hw.boards.board import Board
 from hw.boards.catalogue import BOARDS, find_board
-from hw.boards.design import DesignText, block_memories, design_text, estimate_luts
+from hw.boards.design import DesignText, block_memories, design_text, estimate_luts, memory_bytes
 from hw.compile.lowering import Lowered, lower
+from hw.compile.serial import SerialLowered, lower_serial
 from hw.config import HardwareConfig, load_hardware
 from hw.estimate.cycles import estimate
-from hw.soc.soc import build_hash
+from hw.serial.config import SerialConfig, load_serial
+from hw.soc.system import build_hash
 from hw.synth.devices import DEVICES, Device
 from hw.synth.figures import clock, critical_path, placed
 from hw.synth.flow import TOP, Netlist, UnroutableError, flow_script, make_bitstream, synthesise, write_verilog
@@ -27,6 +29,8 @@ from scripts.inputs import JsonFile, NamedModel, load_images, resolve_model
 from scripts.outputs import ensure_folder, ensure_writable, write_json, write_text
 from scripts.tables import bars, console, integer, percent, table
 from sim.device import plan_memory
+from sim.serial import cosim_serial
+from sim.serial_device import plan_serial
 
 LARGEST = 8
 """Memories that the table of the preflight names, the largest first."""
@@ -66,9 +70,10 @@ def build(
     target = find_board(board)
     if freq is not None:
         target = replace(target, hertz=round(freq * 1e6))
-    config = load_hardware(hardware or target.hardware)
+    name = hardware or target.hardware
+    config = load_serial(name) or load_hardware(name)
     named = None if model is None else resolve_model(model)
-    lowered = None if named is None else lower(named.model, config)
+    lowered = None if named is None else _lower(named, config)
     ensure_folder(out)
     ensure_writable(json)
     text = design_text(target, config)
@@ -98,11 +103,18 @@ def build(
     _print(path, figures)
 
 
-def preflight(board: Board, config: HardwareConfig, text: DesignText, lowered: Lowered | None) -> dict:
+def _lower(named: NamedModel, config: HardwareConfig | SerialConfig) -> Lowered | SerialLowered:
+    return lower_serial(named.model, config) if isinstance(config, SerialConfig) else lower(named.model, config)
+
+
+def preflight(
+    board: Board, config: HardwareConfig | SerialConfig, text: DesignText, lowered: Lowered | SerialLowered | None
+) -> dict:
     """Return what the design will take of the device, and the model of the board's memory."""
     device = DEVICES[board.device]
     blocks = block_memories(text.rtlil, device)
-    plan = None if lowered is None else plan_memory(lowered)
+    serial = isinstance(config, SerialConfig)
+    plan = None if lowered is None else plan_serial(lowered) if serial else plan_memory(lowered)
     return {
         "board": board.name,
         "device": board.device,
@@ -111,7 +123,7 @@ def preflight(board: Board, config: HardwareConfig, text: DesignText, lowered: L
         "estimated": {"lut": estimate_luts(board, config), "block": sum(blocks.values())},
         "capacity": dict(device.capacity),
         "block_memories": blocks,
-        "program_memory": {"bytes": board.memory_bytes, "needed": None if plan is None else plan.size},
+        "program_memory": {"bytes": memory_bytes(board, config), "needed": None if plan is None else plan.size},
         "model": None if lowered is None else lowered.model.name,
     }
 
@@ -137,7 +149,7 @@ def check_fit(figures: dict) -> None:
 
 
 def summarise(
-    board: Board, config: HardwareConfig, netlist: Netlist, report: dict, bitstream: bytes, seed: int
+    board: Board, config: HardwareConfig | SerialConfig, netlist: Netlist, report: dict, bitstream: bytes, seed: int
 ) -> dict:
     """Return what became of the design, and what it was made with."""
     device = DEVICES[board.device]
@@ -156,10 +168,13 @@ def summarise(
     }
 
 
-def _speed(named: NamedModel, lowered: Lowered, board: Board) -> dict:
-    """How fast a model will be, by the estimate of its first bundled image."""
-    steps = [layer.step for layer in lowered.layers]
+def _speed(named: NamedModel, lowered: Lowered | SerialLowered, board: Board) -> dict:
+    """How fast a model will be on its first bundled image: by estimate, or where that is quick by simulation."""
     image = load_images(named.model.config, None, first=0, count=1).images
+    if isinstance(lowered, SerialLowered):
+        (run,) = cosim_serial(named.model, image, config=lowered.config)
+        return {"estimated_cycles": run.cycles, "estimated_frames_per_second": board.hertz / run.cycles}
+    steps = [layer.step for layer in lowered.layers]
     cycles = estimate(steps, golden_activity(named, steps, image, lowered.config), lowered.config, board.memory).cycles
     return {"estimated_cycles": cycles, "estimated_frames_per_second": board.hertz / cycles}
 

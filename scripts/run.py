@@ -11,11 +11,14 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 import firmware
 from firmware.link import Identity, Link
 from firmware.port import BAUD, SerialPort
+from golden.data import ImageSet
 from golden.energy.conventions import described
 from golden.errors import SaformerError
 from hw.compile.choose import lower_for
 from hw.compile.lowering import Lowered, lower
+from hw.compile.serial import SerialLowered, lower_serial
 from hw.config import load_hardware
+from hw.serial.config import SERIAL, SerialConfig, load_serial
 from scripts.cosim import DIFFERENT, print_mismatches, verdict
 from scripts.inputs import (
     DataFolder,
@@ -29,10 +32,12 @@ from scripts.inputs import (
     resolve_model,
 )
 from scripts.outputs import ensure_writable, write_json
+from scripts.serial import summarise
 from scripts.tables import bars, console, integer, millijoule, recognised
 from sim.board import SimulatedBoard
 from sim.cosim import cosim
 from sim.device import DeviceEngine, find_hardware, plan_memory
+from sim.serial_device import SerialDevice
 from sim.terminal import BoardTerminal
 
 SIMULATION = "sim"
@@ -60,7 +65,8 @@ def run(
             "--hw",
             metavar="CONFIG",
             help="Sizes of the accelerator, where the board's are none of the named ones; of a simulated board, by "
-            "default the first that the model fits.",
+            "default the first that the model fits; "
+            f"of the serial accelerator: {', '.join(SERIAL)}.",
         ),
     ] = None,
     baud: Annotated[int, typer.Option(metavar="B", min=9600, help="Bits a second of the serial line.")] = BAUD,
@@ -78,14 +84,14 @@ def run(
     with bars(*columns) as bar, _board(port, named, hardware, baud, bar) as (engine, lowered, identity):
         task = bar.add_task("images", total=None)
         begin = time.monotonic()
-        result = cosim(named.model, chosen.images, chosen.labels, config=lowered.config, engine=engine, lowered=lowered)
+        figures = _compare(named, chosen, engine, lowered)
         seconds = time.monotonic() - begin
         bar.remove_task(task)
-    figures = result.to_json() | {
+    figures |= {
         "port": port,
         "clock_hz": identity.hertz,
-        "latency_ms": 1000 * result.cycles_per_image / identity.hertz,
-        "frames_per_second": identity.hertz / result.cycles_per_image,
+        "latency_ms": 1000 * figures["cycles_per_image"] / identity.hertz,
+        "frames_per_second": identity.hertz / figures["cycles_per_image"],
         "seconds": seconds,
     }
     if json is not None:
@@ -95,14 +101,26 @@ def run(
         raise typer.Exit(DIFFERENT)
 
 
+def _compare(
+    named: NamedModel, chosen: ImageSet, engine: DeviceEngine | SerialDevice, lowered: Lowered | SerialLowered
+) -> dict:
+    """Run the images and return the figures of the comparison."""
+    if isinstance(engine, SerialDevice):
+        runs = [engine.run(named.model, image) for image in chosen.images.split(1)]
+        return summarise(named, chosen, lowered.config, runs)
+    result = cosim(named.model, chosen.images, chosen.labels, config=lowered.config, engine=engine, lowered=lowered)
+    return result.to_json()
+
+
 @contextmanager
 def _board(
     port: str, named: NamedModel, hardware: str | None, baud: int, bar: Progress
-) -> Iterator[tuple[DeviceEngine, Lowered, Identity]]:
-    """The board at a port, ready to take a program, and the program for it."""
+) -> Iterator[tuple[DeviceEngine | SerialDevice, Lowered | SerialLowered, Identity]]:
+    """The board at a port, with the program in it."""
+    serial = None if hardware is None else load_serial(hardware)
     if port == SIMULATION:
-        lowered = lower_for(named.model, hardware)
-        size = max(SMALLEST_MEMORY, 1 << (plan_memory(lowered).size - 1).bit_length())
+        lowered = lower_for(named.model, hardware) if serial is None else lower_serial(named.model, serial)
+        size = SMALLEST_MEMORY if serial else max(SMALLEST_MEMORY, 1 << (plan_memory(lowered).size - 1).bit_length())
         task = bar.add_task("building the simulation", total=None)
         board = SimulatedBoard(config=lowered.config, memory_bytes=size, firmware=firmware.image())
         with BoardTerminal(board) as terminal, SerialPort(terminal.port) as line:
@@ -115,16 +133,22 @@ def _board(
             line.restart()
             link = Link(line)
             identity = link.hello()
-            config = find_hardware(identity, None if hardware is None else load_hardware(hardware))
-            lowered = lower(named.model, config)
+            config = find_hardware(identity, serial or (None if hardware is None else load_hardware(hardware)))
+            small = isinstance(config, SerialConfig)
+            lowered = lower_serial(named.model, config) if small else lower(named.model, config)
             yield _engine(link, identity, lowered, identity.hertz, bar), lowered, identity
 
 
-def _engine(link: Link, identity: Identity, lowered: Lowered, speed: float, bar: Progress) -> DeviceEngine:
+def _engine(
+    link: Link, identity: Identity, lowered: Lowered | SerialLowered, speed: float, bar: Progress
+) -> DeviceEngine | SerialDevice:
     if identity.broken_words:
         raise SaformerError(f"the board's memory failed its check in {identity.broken_words} words: it is broken")
     task = bar.add_task("uploading the program", total=lowered.program.size)
-    return DeviceEngine(link, identity, cycles_per_second=speed, progress=lambda done: bar.update(task, completed=done))
+    how = {"cycles_per_second": speed, "progress": lambda done: bar.update(task, completed=done)}
+    if isinstance(lowered, SerialLowered):
+        return SerialDevice(link, identity, lowered, **how)
+    return DeviceEngine(link, identity, **how)
 
 
 def _print(named: NamedModel, hardware: str, figures: dict) -> None:
@@ -138,7 +162,8 @@ def _print(named: NamedModel, hardware: str, figures: dict) -> None:
         f"accuracy    {recognised(figures['accuracy'])} on these images" + ("" if named.trained else " (untrained)"),
         f"latency     {integer(figures['cycles_per_image'])} cycles, {figures['latency_ms']:.2f} ms at this clock: "
         f"{figures['frames_per_second']:.1f} frames a second",
-        f"work        {integer(figures['sops'] / count)} accumulates, {figures['accumulates_per_cycle']:.1f} a cycle",
+        f"work        {integer(figures['accumulates_per_cycle'] * figures['cycles_per_image'])} accumulates, "
+        f"{figures['accumulates_per_cycle']:.1f} a cycle",
         f"time        {figures['seconds']:.1f} s, with the upload and the integer model",
     ):
         out.print(line, soft_wrap=True)

@@ -1,15 +1,18 @@
 """The serial accelerator's part of ``saformer cosim``."""
 
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import typer
 
 from golden.data import ImageSet
+from golden.evaluate import energy_record
 from hw.compile.serial import lower_serial
-from hw.serial.config import STORE_BITS, SerialConfig
+from hw.serial.config import SerialConfig
 from scripts.inputs import NamedModel
 from scripts.outputs import write_json
-from scripts.tables import bars, console, integer, recognised, table
+from scripts.tables import bars, console, integer, millijoule, recognised, table
 from sim.serial import SerialRun, SerialSimulator, compare_image
 
 DIFFERENT = 1
@@ -24,12 +27,14 @@ def run_serial(
     Raises typer.Exit with `DIFFERENT` when something differs, and SaformerError for a model that does not fit.
     """
     lowered = lower_serial(named.model, config)
-    size = STORE_BITS // 8 * len(lowered.program.words())
     with bars() as progress, SerialSimulator(lowered, stall=stall, trace=trace) as simulator:
         images = progress.track(chosen.images.split(1), description="images")
         runs = [compare_image(named.model, simulator, image) for image in images]
         speed = simulator.native.cycles_per_second
-    figures = summarise(named, chosen, config, runs) | {"program_bytes": size, "cycles_per_second": speed}
+    figures = summarise(named, chosen, config, runs) | {
+        "program_bytes": lowered.program.size,
+        "cycles_per_second": speed,
+    }
     if json is not None:
         write_json(json, figures)
     _print(named, config, figures)
@@ -60,6 +65,7 @@ def summarise(named: NamedModel, chosen: ImageSet, config: SerialConfig, runs: l
         "accumulates_per_cycle": sops / cycles,
         "accumulates_per_cycle_and_lane": sops / cycles / config.lanes,
         "layers": layers,
+        "energy_mj": energy_record(named.model.config, reduce(add, (run.counts for run in runs))),
     }
 
 
@@ -84,5 +90,6 @@ def _print(named: NamedModel, config: SerialConfig, figures: dict) -> None:
         f"work        {figures['accumulates_per_cycle']:.2f} accumulates a cycle, "
         f"{figures['accumulates_per_cycle_and_lane']:.2f} for each lane",
         f"memory      {integer(figures['program_bytes'])} bytes of program, all on the chip",
+        f"energy      {millijoule(figures['energy_mj']['eq19'])} per image by eq. 19",
     ):
         out.print(line, soft_wrap=True)

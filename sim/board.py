@@ -8,9 +8,12 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.config import HardwareConfig
+from hw.serial.config import SerialConfig
 from hw.soc.litedram import DATA_BYTES, Sdram
 from hw.soc.ram import ProgramMemory
+from hw.soc.serial import SerialSoc
 from hw.soc.soc import Soc
+from hw.soc.system import System
 from hw.soc.uart import Receiver, Sender
 from sim.native import NativeModel
 from sim.sdram import SimulatedSdram, Violation
@@ -33,8 +36,8 @@ class SimulatedBoard(wiring.Component):
 
     Parameters
     ----------
-    config : the accelerator
-    memory_bytes : size of the program memory, a power of two
+    config : the accelerator; the serial one has its program memory inside
+    memory_bytes : size of the program memory, a power of two; not looked at where it is inside
     firmware : words that the core starts with
     sdram : the chip that has the program memory, or None where it is inside
 
@@ -47,22 +50,20 @@ class SimulatedBoard(wiring.Component):
     """
 
     def __init__(
-        self, *, config: HardwareConfig, memory_bytes: int, firmware: Sequence[int], sdram: Sdram | None = None
+        self,
+        *,
+        config: HardwareConfig | SerialConfig,
+        memory_bytes: int,
+        firmware: Sequence[int],
+        sdram: Sdram | None = None,
     ):
-        self._soc = Soc(
-            config=config,
-            hertz=HERTZ,
-            divisor=DIVISOR,
-            memory_bytes=memory_bytes,
-            firmware=firmware,
-        )
-        self.foreign = Soc.foreign
-        if sdram is None:
-            self._memory = ProgramMemory(config=config, size=memory_bytes)
+        self.foreign, self._memory = System.foreign, None
+        common = {"config": config, "hertz": HERTZ, "divisor": DIVISOR, "firmware": firmware}
+        if isinstance(config, SerialConfig):
+            self._soc = SerialSoc(**common)
         else:
-            words = memory_bytes // DATA_BYTES
-            self._memory = SimulatedSdram(config=config, sdram=sdram, hertz=HERTZ, words=words)
-            self.foreign += self._memory.foreign
+            self._soc = Soc(memory_bytes=memory_bytes, **common)
+            self._memory = self._outside(config, memory_bytes, sdram)
         super().__init__(
             {
                 "to_board": In(stream.Signature(8)),
@@ -73,12 +74,23 @@ class SimulatedBoard(wiring.Component):
             }
         )
 
+    def _outside(self, config: HardwareConfig, size: int, sdram: Sdram | None) -> wiring.Component:
+        """The program memory of an accelerator that has none inside."""
+        if sdram is None:
+            return ProgramMemory(config=config, size=size)
+        memory = SimulatedSdram(config=config, sdram=sdram, hertz=HERTZ, words=size // DATA_BYTES)
+        self.foreign += memory.foreign
+        return memory
+
     def elaborate(self, platform):
         m = Module()
-        m.submodules.soc, m.submodules.memory = soc, memory = self._soc, self._memory
+        m.submodules.soc = soc = self._soc
+        if (memory := self._memory) is not None:
+            m.submodules.memory = memory
         m.submodules.sender = sender = Sender(divisor=DIVISOR)
         m.submodules.receiver = receiver = Receiver(divisor=DIVISOR)
-        connect(m, soc.memory, memory.bus)
+        if memory is not None:
+            connect(m, soc.memory, memory.bus)
         connect(m, flipped(self.to_board), sender.i)
         connect(m, receiver.o, flipped(self.from_board))
         m.d.comb += [

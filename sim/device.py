@@ -16,8 +16,9 @@ from hw.compile.lowering import Lowered
 from hw.config import HARDWARE, HardwareConfig
 from hw.counters import Counter
 from hw.estimate.timelines import ON_CHIP
+from hw.serial.config import SERIAL, SerialConfig
 from hw.soc.registers import REGISTERS
-from hw.soc.soc import build_hash
+from hw.soc.system import build_hash
 from sim.compare import HardwareRun, PortRecords
 from sim.simulate import dense_cycles, input_items
 
@@ -66,14 +67,14 @@ def _whole(size: int) -> int:
     return -(-size // 32) * 32
 
 
-def find_hardware(identity: Identity, named: HardwareConfig | None) -> HardwareConfig:
+def find_hardware(identity: Identity, named: HardwareConfig | SerialConfig | None) -> HardwareConfig | SerialConfig:
     """Return the configuration that a board was built with: the named one, or one of `HARDWARE`.
 
     Raises SaformerError when the board is none of ours, or has been built with another configuration.
     """
     if identity.ident != IDENT:
         raise SaformerError(f"the device says that it is {identity.ident:#010x}, not {IDENT:#010x}: load the bitstream")
-    for config in HARDWARE.values() if named is None else [named]:
+    for config in (*HARDWARE.values(), *SERIAL.values()) if named is None else [named]:
         if build_hash(config) == identity.build:
             return config
     wanted = "any named configuration" if named is None else f"{named.name} ({build_hash(named):#010x})"

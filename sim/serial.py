@@ -1,13 +1,13 @@
 """A whole network on the simulated serial accelerator, compared with the integer model."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
-from golden.counts import LayerCounts, count
+from golden.counts import Counts, LayerCounts, count
 from golden.integer import IntegerModel, Trace, run
 from hw.compile.schedule import Map
 from hw.compile.serial import Plan, SerialLowered, fires, is_small, lower_serial
@@ -15,6 +15,9 @@ from hw.serial.accelerator import SerialAccelerator
 from hw.serial.config import PLANES, SerialConfig
 from hw.serial.program import Fold, Mode
 from sim.native import NativeModel
+
+COUNTED = ("cycles", "events", "saturations")
+"""What is counted of a layer."""
 
 LIMIT = 200_000_000
 """Cycles after which a run is given up."""
@@ -41,12 +44,14 @@ class SerialRun:
     prediction : the class
     layers : in the order of the program
     cycles : from the start to the end
+    counts : of the integer model
     """
 
     mismatches: tuple[str, ...]
     prediction: int
     layers: tuple[SerialLayer, ...]
     cycles: int
+    counts: Counts
 
     @property
     def sops(self) -> int:
@@ -112,28 +117,49 @@ def compare_image(model: IntegerModel, simulator: SerialSimulator, images: Tenso
     """Run one image, uint8 [1, C, H, W], on both, and compare."""
     lowered, golden, image = simulator.lowered, run(model, images), images[0].numpy()
     cycles = simulator.run(image)
-    counters, mismatches, layers = simulator.native.records("counters"), [], []
-    serial, whole = (
-        {
-            layer.layer.name: layer
-            for layer in count(model.config, images, golden, parallel=steps, pooled_query=False).layers
-        }
-        for steps in (1, None)
-    )
+    counters, mismatches = simulator.native.records("counters"), []
     for number, plan in enumerate(lowered.plans):
-        counts = {name: int(counters.field(name)[number]) for name in ("cycles", "events", "saturations")}
-        sops = int(whole[plan.name].sops.sum()) if plan.name in whole else 0
-        layers.append(SerialLayer(name=plan.name, sops=sops, **counts))
-        clamped = int(golden.saturations[plan.stream].sum()) if plan.stream else 0
-        for what, wanted in (("saturations", clamped), ("events", _events(lowered, plan, golden, serial))):
-            if counts[what] != wanted:
-                mismatches.append(f"{plan.name}: {counts[what]} {what}, expected {wanted}")
         for kind, wanted in _expected(lowered, plan, golden, image).items():
             if (what := _seen(lowered, simulator, number, plan, kind).differences(wanted)) is not None:
                 mismatches.append(f"{plan.name}, {kind}: {what}")
+    counts = [{name: int(counters.field(name)[number]) for name in COUNTED} for number in range(len(lowered.plans))]
     logits = _seen(lowered, simulator, len(lowered.plans) - 1, lowered.plans[-1], "logits")
-    totals = np.bincount(logits.addresses // PLANES, weights=logits.values, minlength=model.config.classes)
-    return SerialRun(mismatches=tuple(mismatches), prediction=int(totals.argmax()), layers=tuple(layers), cycles=cycles)
+    found = compare_counts(lowered, golden, images, counts, logits, cycles=cycles)
+    return replace(found, mismatches=(*mismatches, *found.mismatches))
+
+
+def compare_counts(
+    lowered: SerialLowered,
+    golden: Trace,
+    images: Tensor,
+    counts: Sequence[Mapping[str, int]],
+    logits: "Written",
+    *,
+    cycles: int,
+) -> SerialRun:
+    """Compare what a board shows of a run: the counters of every layer, and the logits by class and timestep."""
+    model, layers, mismatches = lowered.model, [], []
+    counted = {steps: count(model, images, golden, parallel=steps, pooled_query=False) for steps in (1, None)}
+    serial, whole = ({layer.layer.name: layer for layer in each.layers} for each in counted.values())
+    if len(counts) != len(lowered.plans):
+        mismatches.append(f"counters of {len(counts)} layers, expected {len(lowered.plans)}")
+    for plan, found in zip(lowered.plans, counts, strict=False):
+        sops = int(whole[plan.name].sops.sum()) if plan.name in whole else 0
+        layers.append(SerialLayer(name=plan.name, sops=sops, **found))
+        clamped = int(golden.saturations[plan.stream].sum()) if plan.stream else 0
+        for what, wanted in (("saturations", clamped), ("events", _events(lowered, plan, golden, serial))):
+            if found[what] != wanted:
+                mismatches.append(f"{plan.name}: {found[what]} {what}, expected {wanted}")
+    if (what := logits.differences(_logits(golden))) is not None:
+        mismatches.append(f"{lowered.plans[-1].name}, logits: {what}")
+    totals = np.bincount(logits.addresses // PLANES, weights=logits.values, minlength=model.classes)
+    return SerialRun(
+        mismatches=tuple(mismatches),
+        prediction=int(totals.argmax()),
+        layers=tuple(layers),
+        cycles=cycles,
+        counts=counted[None],
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +217,7 @@ def _expected(lowered: SerialLowered, plan: Plan, golden: Trace, image: np.ndarr
         addresses=np.concatenate([empty, *(part.addresses for part in parts)]),
         values=np.concatenate([empty, *(part.values for part in parts)]),
     )
-    stream, logits = Written(addresses=empty, values=empty), Written(addresses=empty, values=empty)
+    stream = Written(addresses=empty, values=empty)
     if plan.stream:
         values = golden.values[plan.stream][:, 0].numpy().astype(np.int64)  # [T, D, H, W]
         step, channel, row, column = np.indices(values.shape)
@@ -199,11 +225,14 @@ def _expected(lowered: SerialLowered, plan: Plan, golden: Trace, image: np.ndarr
         place = (row * (config.side // 2) + column) * config.stream_words + group
         addresses = (place * config.timesteps + step) * config.lanes + channel % config.lanes
         stream = Written(addresses=addresses.ravel(), values=values.ravel())
-    if plan is lowered.plans[-1]:
-        values = golden.logits[:, 0].numpy().astype(np.int64)
-        step, channel = np.indices(values.shape)
-        logits = Written(addresses=(channel * PLANES + step).ravel(), values=values.ravel())
-    return {"spikes": spikes, "stream": stream, "logits": logits}
+    return {"spikes": spikes, "stream": stream}
+
+
+def _logits(golden: Trace) -> Written:
+    """The logits, by class and timestep."""
+    values = golden.logits[:, 0].numpy().astype(np.int64)
+    step, channel = np.indices(values.shape)
+    return Written(addresses=(channel * PLANES + step).ravel(), values=values.ravel())
 
 
 def _events(lowered: SerialLowered, plan: Plan, golden: Trace, counted: Mapping[str, LayerCounts]) -> int:

@@ -12,10 +12,13 @@ from amaranth.lib.wiring import connect
 from hw.boards.sdram import SdramMemory
 from hw.config import HardwareConfig
 from hw.estimate.timelines import ON_CHIP, ExternalMemory
+from hw.serial.config import SerialConfig
 from hw.soc.litedram import Sdram
 from hw.soc.ram import ProgramMemory
 from hw.soc.sdram import sdram_controller
+from hw.soc.serial import SerialSoc
 from hw.soc.soc import Soc
+from hw.soc.system import System
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,16 +78,14 @@ class BoardDesign(Elaboratable):
     firmware : words that the core starts with
     """
 
-    def __init__(self, *, board: Board, config: HardwareConfig, firmware: Sequence[int]):
+    def __init__(self, *, board: Board, config: HardwareConfig | SerialConfig, firmware: Sequence[int]):
         self._board, self._config = board, config
-        self._soc = Soc(
-            config=config,
-            hertz=board.hertz,
-            divisor=round(board.hertz / board.baud),
-            memory_bytes=board.memory_bytes,
-            firmware=firmware,
-        )
-        self.foreign = Soc.foreign
+        common = {"config": config, "hertz": board.hertz, "divisor": round(board.hertz / board.baud)}
+        if isinstance(config, SerialConfig):
+            self._soc = SerialSoc(firmware=firmware, **common)
+        else:
+            self._soc = Soc(memory_bytes=board.memory_bytes, firmware=firmware, **common)
+        self.foreign = System.foreign
         if board.sdram is not None:
             self.foreign += (sdram_controller(sdram=board.sdram, hertz=board.hertz),)
 
@@ -92,8 +93,9 @@ class BoardDesign(Elaboratable):
         m, soc = Module(), self._soc
         self._clock(m, platform)
         m.submodules.soc = soc
-        m.submodules.memory = memory = self._memory(m, platform)
-        connect(m, soc.memory, memory.bus)
+        if isinstance(soc, Soc):
+            m.submodules.memory = memory = self._memory(m, platform)
+            connect(m, soc.memory, memory.bus)
         serial = platform.request("uart", 0, dir="-")
         m.submodules.receive = receive = io.Buffer("i", serial.rx)
         m.submodules.send = send = io.Buffer("o", serial.tx)

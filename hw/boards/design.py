@@ -6,6 +6,7 @@ import firmware
 from golden.errors import SaformerError
 from hw.boards.board import Board, BoardDesign
 from hw.config import HardwareConfig
+from hw.serial.config import SerialConfig
 from hw.synth.devices import DEVICES, Device
 from hw.synth.flow import TOP, memory_sizes
 from hw.synth.foreign import foreign_rtlil
@@ -13,8 +14,9 @@ from hw.synth.foreign import foreign_rtlil
 SMALLEST_BLOCK = 33
 """Entries from which a memory becomes block RAM; up to 32 it is LUT RAM."""
 
-LUT_OF_SOC, LUT_OF_LANE, LUT_OF_SDRAM = 10_900, 95, 2_000
-"""Estimate of the LUTs: of everything but the lanes, of a lane, and of the controller of an SDRAM."""
+LUT_OF_SOC, LUT_OF_LANE, LUT_OF_SDRAM, LUT_OF_SERIAL = 10_900, 95, 2_000, 4_900
+"""Estimate of the LUTs: of everything but the lanes, of a lane, and of the controller of an SDRAM; of all of a SoC with
+the serial accelerator."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +27,12 @@ class DesignText:
     constraints: str
 
 
-def design_text(board: Board, config: HardwareConfig) -> DesignText:
+def design_text(board: Board, config: HardwareConfig | SerialConfig) -> DesignText:
     """Return the design: the same text on every machine.
 
     Raises SaformerError for a configuration that the board's clock or memory does not allow.
     """
-    if board.memory_bytes % config.bus_bytes:
+    if isinstance(config, HardwareConfig) and board.memory_bytes % config.bus_bytes:
         raise SaformerError(f"{board.name}: its memory is no whole number of words of {config.bus_bytes} bytes")
     design = BoardDesign(board=board, config=config, firmware=firmware.image())
     files = board.platform().prepare(design, TOP, emit_src=False).files
@@ -47,6 +49,13 @@ def block_memories(rtlil: str, device: Device) -> dict[str, int]:
     }
 
 
-def estimate_luts(board: Board, config: HardwareConfig) -> int:
-    """Return about how many LUTs of an ECP5 the SoC takes: a line through what was measured."""
+def memory_bytes(board: Board, config: HardwareConfig | SerialConfig) -> int:
+    """Return the size of the program memory: the board's, or the store of the serial accelerator."""
+    return config.store_bytes if isinstance(config, SerialConfig) else board.memory_bytes
+
+
+def estimate_luts(board: Board, config: HardwareConfig | SerialConfig) -> int:
+    """Return about how many LUTs of four inputs the SoC takes: a line through what was measured."""
+    if isinstance(config, SerialConfig):
+        return LUT_OF_SERIAL
     return LUT_OF_SOC + LUT_OF_LANE * config.lanes + LUT_OF_SDRAM * (board.sdram is not None)

@@ -41,8 +41,7 @@ class SinglePort(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # What Yosys calls huge are the single-port RAMs of an iCE40.
-        memory = Memory(shape=self.width, depth=self.depth, init=[], attrs={"ram_style": "huge", UNDEFINED: 1})
+        memory = Memory(shape=self.width, depth=self.depth, init=[], attrs={UNDEFINED: 1})
         m.submodules.memory = memory
         read, write = memory.read_port(domain="comb"), memory.write_port()
         entry = Signal(self.width, reset_less=True, attrs={UNDEFINED: 1})

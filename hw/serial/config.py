@@ -84,6 +84,11 @@ class SerialConfig:
             )
 
     @property
+    def store_bytes(self) -> int:
+        """Bytes of the program store."""
+        return self.store_depth * STORE_BITS // 8
+
+    @property
     def row_parts(self) -> int:
         """Words of the store in a row of weights."""
         return WEIGHT_BITS * self.lanes // STORE_BITS
@@ -186,6 +191,8 @@ SERIAL = {
     for config in (
         # Fills the four single-port RAMs of an iCE40 UP5K: two for the program, one for spikes, one for the stream.
         SerialConfig(name="serial"),
+        # For `micro`, in the block RAMs of a Gowin GW2A-18.
+        SerialConfig(name="serial-20k", words=2, stream_words=2, store_depth=8192),
     )
 }
 """The named configurations."""

@@ -141,6 +141,11 @@ class Program:
         """What the store holds from its first word on, uint32 [words]."""
         return np.concatenate([self._layer(layer) for layer in self.layers])
 
+    @property
+    def size(self) -> int:
+        """Bytes of it."""
+        return STORE_BITS // 8 * len(self.words())
+
     def _layer(self, layer: Layer) -> np.ndarray:
         packed = pack_descriptor(self.config, layer.fields | {"final": int(layer is self.layers[-1])})
         size = descriptor_words(self.config)

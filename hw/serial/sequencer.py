@@ -4,7 +4,6 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.memory.single_port import SinglePort
 from hw.serial.config import STORE_BITS, SerialConfig, channel_shape, group_shape, word_shape
 from hw.serial.firing import parameter_fill
 from hw.serial.lanes import fill_layout
@@ -29,8 +28,9 @@ class SerialSequencer(wiring.Component):
 
     Members
     -------
-    store : In(stream of 32-bit words), the program from its first word on; taken while idle. ``rewind`` : In(1), the
-        next one is the first
+    enable : Out(1), address : Out, read the store ...
+    data : In(32), ... and have the word one cycle later
+    base : In(address), the first word of the program; looked at with ``start``
     start : In(1), run the program; ignored while busy
     busy : Out(1), done : Out(1) a pulse at the end
     layer : Out, the descriptor; number : Out(8), the layer's; group : Out, that of the output channels
@@ -38,18 +38,19 @@ class SerialSequencer(wiring.Component):
     weights : Out(stream of `hw.serial.lanes.fill_layout`, always ready)
     begin : Out(1), the last word of a group has come, or comes in this cycle: walk
     finished : In(1), the walk has ended and nothing is on its way; looked at from two cycles after ``begin`` on
-    opened : Out(1), the layer begins; closed : Out(1), it has ended
+    opened : Out(1), the layer begins; closed : Out(1), it has ended, and the next one waits for ``reported`` : In(1)
 
     **Latency**: a cycle for every word of the program; three more for a layer, and three for a group beside its walk.
-    A reset leaves the store.
     """
 
     def __init__(self, *, config: SerialConfig):
         self.config = config
         super().__init__(
             {
-                "store": In(stream.Signature(STORE_BITS)),
-                "rewind": In(1),
+                "enable": Out(1),
+                "address": Out(range(config.store_depth)),
+                "data": In(STORE_BITS),
+                "base": In(range(config.store_depth)),
                 "start": In(1),
                 "busy": Out(1),
                 "done": Out(1),
@@ -62,28 +63,22 @@ class SerialSequencer(wiring.Component):
                 "finished": In(1),
                 "opened": Out(1),
                 "closed": Out(1),
+                "reported": In(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        config = self.config
-        m.submodules.program = memory = SinglePort(width=STORE_BITS, depth=config.store_depth)
-        pointer, part, reading = Signal(range(config.store_depth)), Signal(Part), Signal()
-        m.d.comb += [
-            memory.address.eq(pointer),
-            memory.enable.eq(reading | memory.write),
-            memory.entry.eq(self.store.payload),
-            memory.write.eq(self.store.valid & self.store.ready),
-        ]
-        with m.If(memory.enable):
+        pointer, part, reading = Signal.like(self.address), Signal(Part), Signal()
+        m.d.comb += [self.address.eq(pointer), self.enable.eq(reading)]
+        with m.If(reading):
             m.d.sync += pointer.eq(pointer + 1)
         # The place of the word that is asked for, and of the one that is there.
         entry, last = self._count(m, part, reading)
         here, arrived = Signal(Part, init=Part.NOWHERE), Signal.like(entry)
         m.d.sync += [here.eq(Mux(reading, part, Part.NOWHERE)), arrived.eq(entry)]
         self._run(m, pointer, part, last, reading)
-        self._deliver(m, memory, here, arrived)
+        self._deliver(m, here, arrived)
         return m
 
     def _count(self, m, part, reading):
@@ -122,11 +117,9 @@ class SerialSequencer(wiring.Component):
         weighted = (layer.mode == Mode.DENSE) | (layer.mode == Mode.DEPTHWISE)
         with m.FSM():
             with m.State("idle"):
-                m.d.comb += [self.busy.eq(0), self.store.ready.eq(1)]
-                with m.If(self.rewind):
-                    m.d.sync += pointer.eq(0)
+                m.d.comb += self.busy.eq(0)
                 with m.If(self.start):
-                    m.d.sync += [pointer.eq(0), part.eq(Part.DESCRIPTOR), self.number.eq(0)]
+                    m.d.sync += [pointer.eq(self.base), part.eq(Part.DESCRIPTOR), self.number.eq(0)]
                     m.next = "descriptor"
             with m.State("descriptor"):
                 m.d.comb += reading.eq(1)
@@ -161,18 +154,19 @@ class SerialSequencer(wiring.Component):
                         m.next = "close"
             with m.State("close"):
                 m.d.comb += self.closed.eq(1)
-                m.d.sync += [part.eq(Part.DESCRIPTOR), self.number.eq(self.number + 1)]
-                m.next = "descriptor"
-                with m.If(layer.final):
-                    m.d.sync += self.done.eq(1)
-                    m.next = "idle"
+                with m.If(self.reported):
+                    m.d.sync += [part.eq(Part.DESCRIPTOR), self.number.eq(self.number + 1)]
+                    m.next = "descriptor"
+                    with m.If(layer.final):
+                        m.d.sync += self.done.eq(1)
+                        m.next = "idle"
 
-    def _deliver(self, m, memory, here, arrived):
+    def _deliver(self, m, here, arrived):
         """Bring the word that is there to where it belongs."""
         config, bits = self.config, channel_shape(self.config).width
         words, size = Signal(STORE_BITS * descriptor_words(config)), descriptor_words(config)
         with m.If(here == Part.DESCRIPTOR):
-            m.d.sync += words.eq(Cat(words[STORE_BITS:], memory.data) if size > 1 else memory.data)
+            m.d.sync += words.eq(Cat(words[STORE_BITS:], self.data) if size > 1 else self.data)
         parameters, weights = self.parameters.payload, self.weights.payload
         parts = (config.row_parts - 1).bit_length()
         m.d.comb += [
@@ -181,9 +175,9 @@ class SerialSequencer(wiring.Component):
             parameters.threshold.eq(arrived[0]),
             parameters.channel.eq(arrived[1 : 1 + bits]),
             parameters.tile.eq(arrived[1 + bits]),
-            parameters.data.eq(memory.data),
+            parameters.data.eq(self.data),
             self.weights.valid.eq(here == Part.WEIGHTS),
             weights.part.eq(arrived[:parts]),
             weights.row.eq(arrived[parts:]),
-            weights.data.eq(memory.data),
+            weights.data.eq(self.data),
         ]

@@ -16,7 +16,7 @@ from hw.compile.lowering import lower
 from hw.config import HARDWARE
 from hw.counters import Counter
 from hw.soc.litedram import Sdram
-from hw.soc.soc import build_hash
+from hw.soc.system import build_hash
 from sim.board import BoardLine, SimulatedBoard
 from sim.cosim import cosim
 from sim.device import DeviceEngine, find_hardware, plan_memory

@@ -17,7 +17,7 @@ from hw.compile.serial import lower_serial
 from hw.config import HardwareConfig
 from hw.serial.accelerator import SerialAccelerator
 from hw.serial.config import SERIAL
-from hw.soc.soc import build_hash
+from hw.soc.system import build_hash
 from sim.board import BoardLine, SimulatedBoard
 from sim.cosim import cosim
 from sim.device import IDENT

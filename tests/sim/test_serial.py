@@ -58,7 +58,7 @@ def test_shapes_are_bit_exact(shape, hardware):
 
 def test_one_image_after_the_other_with_stalls(micro):
     config = SERIAL["serial"]
-    simulator = SerialSimulator(lower_serial(micro, config), stall=0.4, seed=3)
+    simulator = SerialSimulator(lower_serial(micro, config), stall=0.9, seed=3)
     runs = cosim_serial(micro, pictures(micro, 3), config=config, simulator=simulator)
     assert [run.mismatches for run in runs] == [()] * 3
 

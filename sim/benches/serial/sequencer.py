@@ -10,7 +10,7 @@ from hw.serial.config import SerialConfig
 from hw.serial.firing import parameter_fill
 from hw.serial.lanes import fill_layout
 from hw.serial.program import Layer, Mode, Program, pack_descriptor
-from sim.streams import StreamSink, StreamSource, generator, pack, parameters, reset, start
+from sim.streams import StreamSink, generator, pack, parameters, reset, start
 
 CONFIG = SerialConfig(**parameters())
 LANES = CONFIG.lanes
@@ -74,15 +74,14 @@ def numbered(layer: Layer) -> list[int]:
     return [tap * stride + channel for tap in range(count // channels) for channel in range(channels)]
 
 
-async def store(dut, program: Program, *, stall: float) -> None:
-    """Write a program into the store."""
-    dut.rewind.value = 1
-    await RisingEdge(dut.clk)
-    dut.rewind.value = 0
-    source = StreamSource(dut, "store", stall=stall)
-    source.put(program.words().tolist())
-    await source.drained()
-    source.stop()
+async def serve(dut, program: Program, base: int) -> None:
+    """Be the store, with a program at any place; beyond it, and where nothing is read, there is noise."""
+    words, rng = dict(enumerate(program.words().tolist(), start=base)), generator("store")
+    while True:
+        await ReadOnly()
+        read = int(dut.address.value) if dut.enable.value else None
+        await RisingEdge(dut.clk)
+        dut.data.value = words.get(read, rng.getrandbits(32))
 
 
 async def until(dut, name: str) -> None:
@@ -117,7 +116,14 @@ async def check(dut, program: Program) -> None:
             await RisingEdge(dut.clk)
             dut.finished.value = 0
         await until(dut, "closed")
+        for _ in range(rng.choice((0, 3))):
+            await RisingEdge(dut.clk)
+            await ReadOnly()
+            assert dut.closed.value
         await RisingEdge(dut.clk)
+        dut.reported.value = 1
+        await RisingEdge(dut.clk)
+        dut.reported.value = 0
     await ReadOnly()
     assert dut.done.value
     assert not dut.busy.value
@@ -128,23 +134,26 @@ async def check(dut, program: Program) -> None:
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
 async def random_programs(dut):
-    """One program after the other, and each twice."""
+    """One program after the other, anywhere in the store, and each twice."""
     await start(dut)
     rng = generator("programs")
-    for stall in (0.0, 0.0, 0.5, 0.5):
+    for _ in range(4):
         program = random_program(rng)
-        await store(dut, program, stall=stall)
+        base = rng.randrange(CONFIG.store_depth - len(program.words()) + 1)
+        memory = cocotb.start_soon(serve(dut, program, base))
+        dut.base.value = base
         for _ in range(2):
             await check(dut, program)
+        memory.cancel()
 
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
 async def reset_in_flight(dut):
-    """A reset ends the program and leaves the store."""
+    """A reset ends the program; the next run is whole."""
     await start(dut)
-    rng = generator("reset")
-    program = random_program(rng)
-    await store(dut, program, stall=0.0)
+    program = random_program(generator("reset"))
+    cocotb.start_soon(serve(dut, program, 0))
+    dut.base.value = 0
     for age in range(1, 40, 3):
         dut.start.value = 1
         await RisingEdge(dut.clk)

@@ -33,8 +33,8 @@ TANG_PRIMER_20K = Board(
     clock=Oscillator,
     hertz=27_000_000,
     baud=1_000_000,
-    hardware="little",
-    memory_bytes=24 * 1024,
+    hardware="serial-20k",
+    memory_bytes=32 * 1024,
     flasher=("--board", "tangprimer20k"),
     # The serial line is on pins that the device is also configured by.
     packing=("--mspi_as_gpio", "--sspi_as_gpio", "--ready_as_gpio", "--done_as_gpio"),

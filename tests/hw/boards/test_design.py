@@ -8,17 +8,20 @@ from golden.errors import SaformerError
 from hw.boards.catalogue import BOARDS, find_board
 from hw.boards.design import block_memories, design_text, estimate_luts
 from hw.config import HARDWARE
+from hw.serial.config import SERIAL
 from hw.synth.devices import DEVICES
-from tests.hw.boards.others import ICEPI_ZERO
+from tests.hw.boards.others import ICEPI_ZERO, TANG_PRIMER_20K
 
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_boards_are_complete(name):
     board = BOARDS[name]
     assert board.name == name
-    assert board.hardware in HARDWARE
     assert DEVICES[board.device].bitstream is not None
-    assert board.memory_bytes % HARDWARE[board.hardware].bus_bytes == 0
+    if board.hardware in SERIAL:
+        assert board.memory_bytes == SERIAL[board.hardware].store_bytes
+    else:
+        assert board.memory_bytes % HARDWARE[board.hardware].bus_bytes == 0
     # The receiver stands 4 % at the end of a byte; half of it is the other end's.
     assert abs(board.hertz / board.baud / round(board.hertz / board.baud) - 1) < 0.02
 
@@ -58,6 +61,16 @@ def test_a_board_that_is_not_in_the_catalogue():
     assert 'LOCATE COMP "sdram_0__clk__io" SITE' in text.constraints
     assert sum(block_memories(text.rtlil, DEVICES["lfe5u-25f"]).values()) < DEVICES["lfe5u-25f"].capacity["block"]
     assert estimate_luts(ICEPI_ZERO, HARDWARE["little"]) < DEVICES["lfe5u-25f"].capacity["lut"]
+
+
+def test_a_board_with_the_serial_accelerator():
+    board = TANG_PRIMER_20K
+    config, device = SERIAL[board.hardware], DEVICES[board.device]
+    text = design_text(board, config)
+    found = block_memories(text.rtlil, device)
+    assert (found["top.soc.inside.store.words.memory"], found["top.soc.inside.firmware.words"]) == (16, 4)
+    assert sum(found.values()) < device.capacity["block"]
+    assert estimate_luts(board, config) < device.capacity["lut"] / 4
 
 
 def test_memory_must_be_whole_words():

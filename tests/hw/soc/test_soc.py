@@ -7,7 +7,7 @@ import pytest
 import firmware
 from firmware.link import Identity, Link
 from hw.soc.registers import REGISTERS
-from hw.soc.soc import FIRMWARE_BYTES, build_hash
+from hw.soc.system import FIRMWARE_BYTES, build_hash
 from hw.synth.foreign import PackagedModule, foreign_rtlil
 from scripts.firmware import build, stack_bound
 from sim.board import HERTZ, BoardLine

@@ -1,0 +1,91 @@
+"""The SoC with the serial accelerator: its firmware answers bit-exact, and what is wrong is told."""
+
+import dataclasses
+import json
+import random
+
+import pytest
+
+import firmware
+from firmware.link import Link
+from golden.calibrate import init_model
+from golden.config import ModelConfig
+from golden.data import fit_images, load_bundled
+from golden.errors import SaformerError
+from hw.compile.serial import lower_serial
+from hw.serial.config import SERIAL
+from hw.soc.system import build_hash
+from scripts.cli import main
+from sim.board import BoardLine, SimulatedBoard
+from sim.device import find_hardware
+from sim.native import NativeModel
+from sim.serial_device import SerialDevice
+from tests.firmware.garbage import garbage
+
+CONFIG = SERIAL["serial"]
+
+
+@pytest.fixture(scope="module")
+def line():
+    with NativeModel(SimulatedBoard(config=CONFIG, memory_bytes=0, firmware=firmware.image())) as running:
+        yield BoardLine(running)
+        assert not running.get("trap")
+
+
+@pytest.fixture
+def link(line):
+    return Link(line, patience=60.0)
+
+
+def sample(*, seed=1, **changes):
+    shape = {"name": "sample", "dim": 8, "depth": 1, "image_size": 4, "windows": 1}
+    return init_model(ModelConfig(**shape | changes), seed=seed)
+
+
+def images(count=1):
+    return fit_images(load_bundled().images[:count], channels=3, size=4)
+
+
+def device(link, model, **changes):
+    identity = dataclasses.replace(link.hello(), **changes)
+    return SerialDevice(link, identity, lower_serial(model, CONFIG), cycles_per_second=100_000)
+
+
+@pytest.mark.parametrize("classes", [2, 10, 20])
+def test_logits_and_counters_are_those_of_the_model(link, classes):
+    model = sample(classes=classes, timesteps=2)
+    board = device(link, model)
+    runs = [board.run(model, image) for image in images(2).split(1)]
+    assert [run.mismatches for run in runs] == [(), ()]
+
+
+def test_a_board_that_computes_something_else_is_found(link):
+    assert device(link, sample()).run(sample(seed=2), images()).mismatches
+
+
+def test_frames_that_are_none_do_no_harm(line, link):
+    model, rng = sample(), random.Random(5)
+    board = device(link, model)
+    for _ in range(20):
+        line.send(garbage(rng))
+        assert board.run(model, images()).mismatches == ()
+
+
+def test_a_program_that_does_not_fit_is_refused(link):
+    with pytest.raises(SaformerError, match="the board has 4096: use a smaller model"):
+        device(link, sample(), memory_bytes=4096)
+
+
+def test_the_board_says_which_configuration_it_has(link):
+    identity = link.hello()
+    assert (identity.build, identity.memory_bytes, identity.broken_words) == (build_hash(CONFIG), 65536, 0)
+    assert find_hardware(identity, None) == CONFIG
+
+
+def test_the_command_runs_the_simulated_board(capsys, tmp_path):
+    path = tmp_path / "figures.json"
+    assert main(["run", "micro", "--port", "sim", "--hw", "serial", "--images", "1", "--json", str(path)]) == 0
+    figures = json.loads(path.read_text())
+    assert "bit-exact: logits and counters of 1 images" in capsys.readouterr().out
+    assert figures["bit_exact"]
+    assert figures["frames_per_second"] == figures["clock_hz"] / figures["cycles_per_image"]
