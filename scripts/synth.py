@@ -24,8 +24,8 @@ from scripts.tables import bars, console, integer, percent, table
 OBSERVERS = ("trace_",)
 """Ports that only a simulation looks at: on a device they are not connected."""
 
-SPLIT = "engine"
-"""The component that is shown part by part."""
+SPLIT = ("engine", "core")
+"""Components that are shown part by part."""
 
 WORKERS = 2
 """Tools that run side by side."""
@@ -87,7 +87,7 @@ def components(design: str, root: str) -> dict[str, str]:
     inside = hierarchy(design)
     found = {}
     for name, module in inside[root].items():
-        if name == SPLIT:
+        if name in SPLIT:
             found |= {f"{name}.{_plain(part)}": inner for part, inner in inside[module].items()}
         else:
             found[_plain(name)] = module
