@@ -1,6 +1,6 @@
 """The parameters of one accelerator: everything that is fixed when it is built."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from golden.errors import SaformerError
@@ -264,7 +264,12 @@ def load_hardware(name: str) -> HardwareConfig:
     if not path.is_file():
         raise SaformerError(f"no hardware configuration {name!r}: use one of {', '.join(HARDWARE)}, or a TOML file")
     values = read_settings(path)
-    known = asdict(HARDWARE["default"])
+    check_keys(path, values, HardwareConfig)
+    return HardwareConfig(**values)
+
+
+def check_keys(path: Path, values: dict[str, object], config: type) -> None:
+    """Raises SaformerError for a key of a file that is no field of a configuration."""
+    known = [field.name for field in fields(config)]
     if unknown := sorted(set(values) - set(known)):
         raise SaformerError(f"{path}: unknown key {unknown[0]!r}; the keys are {', '.join(known)}")
-    return HardwareConfig(**values)

@@ -15,11 +15,11 @@ from golden.files import write_atomically
 from hw.boards.board import Board
 from hw.boards.catalogue import BOARDS, find_board
 from hw.boards.design import DesignText, block_memories, design_text, estimate_luts, memory_bytes
-from hw.compile.lowering import Lowered, lower
-from hw.compile.serial import SerialLowered, lower_serial
-from hw.config import HardwareConfig, load_hardware
+from hw.compile.lowering import Lowered
+from hw.compile.serial import SerialLowered, lower_on
+from hw.config import HardwareConfig
 from hw.estimate.cycles import estimate
-from hw.serial.config import SerialConfig, load_serial
+from hw.serial.config import SerialConfig, load_either
 from hw.soc.system import build_hash
 from hw.synth.devices import DEVICES, Device
 from hw.synth.figures import clock, critical_path, placed
@@ -70,10 +70,9 @@ def build(
     target = find_board(board)
     if freq is not None:
         target = replace(target, hertz=round(freq * 1e6))
-    name = hardware or target.hardware
-    config = load_serial(name) or load_hardware(name)
+    config = load_either(hardware or target.hardware)
     named = None if model is None else resolve_model(model)
-    lowered = None if named is None else _lower(named, config)
+    lowered = None if named is None else lower_on(named.model, config)
     ensure_folder(out)
     ensure_writable(json)
     text = design_text(target, config)
@@ -101,10 +100,6 @@ def build(
     if json is not None:
         write_json(json, figures)
     _print(path, figures)
-
-
-def _lower(named: NamedModel, config: HardwareConfig | SerialConfig) -> Lowered | SerialLowered:
-    return lower_serial(named.model, config) if isinstance(config, SerialConfig) else lower(named.model, config)
 
 
 def preflight(

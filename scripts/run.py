@@ -15,10 +15,9 @@ from golden.data import ImageSet
 from golden.energy.conventions import described
 from golden.errors import SaformerError
 from hw.compile.choose import lower_for
-from hw.compile.lowering import Lowered, lower
-from hw.compile.serial import SerialLowered, lower_serial
-from hw.config import load_hardware
-from hw.serial.config import SERIAL, SerialConfig, load_serial
+from hw.compile.lowering import Lowered
+from hw.compile.serial import SerialLowered, lower_on, lower_serial
+from hw.serial.config import SERIAL, load_either, load_serial
 from scripts.cosim import DIFFERENT, print_mismatches, verdict
 from scripts.inputs import (
     DataFolder,
@@ -65,8 +64,7 @@ def run(
             "--hw",
             metavar="CONFIG",
             help="Sizes of the accelerator, where the board's are none of the named ones; of a simulated board, by "
-            "default the first that the model fits; "
-            f"of the serial accelerator: {', '.join(SERIAL)}.",
+            "default the first that the model fits; of the serial accelerator: " + ", ".join(SERIAL) + ".",
         ),
     ] = None,
     baud: Annotated[int, typer.Option(metavar="B", min=9600, help="Bits a second of the serial line.")] = BAUD,
@@ -117,8 +115,8 @@ def _board(
     port: str, named: NamedModel, hardware: str | None, baud: int, bar: Progress
 ) -> Iterator[tuple[DeviceEngine | SerialDevice, Lowered | SerialLowered, Identity]]:
     """The board at a port, with the program in it."""
-    serial = None if hardware is None else load_serial(hardware)
     if port == SIMULATION:
+        serial = None if hardware is None else load_serial(hardware)
         lowered = lower_for(named.model, hardware) if serial is None else lower_serial(named.model, serial)
         size = SMALLEST_MEMORY if serial else max(SMALLEST_MEMORY, 1 << (plan_memory(lowered).size - 1).bit_length())
         task = bar.add_task("building the simulation", total=None)
@@ -133,9 +131,8 @@ def _board(
             line.restart()
             link = Link(line)
             identity = link.hello()
-            config = find_hardware(identity, serial or (None if hardware is None else load_hardware(hardware)))
-            small = isinstance(config, SerialConfig)
-            lowered = lower_serial(named.model, config) if small else lower(named.model, config)
+            config = find_hardware(identity, None if hardware is None else load_either(hardware))
+            lowered = lower_on(named.model, config)
             yield _engine(link, identity, lowered, identity.hertz, bar), lowered, identity
 
 
@@ -162,8 +159,7 @@ def _print(named: NamedModel, hardware: str, figures: dict) -> None:
         f"accuracy    {recognised(figures['accuracy'])} on these images" + ("" if named.trained else " (untrained)"),
         f"latency     {integer(figures['cycles_per_image'])} cycles, {figures['latency_ms']:.2f} ms at this clock: "
         f"{figures['frames_per_second']:.1f} frames a second",
-        f"work        {integer(figures['accumulates_per_cycle'] * figures['cycles_per_image'])} accumulates, "
-        f"{figures['accumulates_per_cycle']:.1f} a cycle",
+        f"work        {integer(figures['sops'] / count)} accumulates, {figures['accumulates_per_cycle']:.1f} a cycle",
         f"time        {figures['seconds']:.1f} s, with the upload and the integer model",
     ):
         out.print(line, soft_wrap=True)

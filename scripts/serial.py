@@ -61,6 +61,7 @@ def summarise(named: NamedModel, chosen: ImageSet, config: SerialConfig, runs: l
         "predictions": [run.prediction for run in runs],
         "accuracy": sum(run.prediction == label for run, label in zip(runs, labels, strict=True)) / count,
         "cycles_per_image": cycles / count,
+        "sops": sops,
         "sops_per_image": sops / count,
         "accumulates_per_cycle": sops / cycles,
         "accumulates_per_cycle_and_lane": sops / cycles / config.lanes,

@@ -9,9 +9,9 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from hw.accelerator import Accelerator
-from hw.config import HardwareConfig, load_hardware
+from hw.config import HardwareConfig
 from hw.serial.accelerator import SerialAccelerator
-from hw.serial.config import SERIAL, SerialConfig, load_serial
+from hw.serial.config import SERIAL, SerialConfig, load_either
 from hw.synth.devices import Device, find_device
 from hw.synth.figures import SHARED, WHOLE, by_component, clock, critical_path, limit, misplaced, placed
 from hw.synth.flow import TOP, Netlist, hierarchy, memory_depths, place_and_route, synthesise
@@ -58,7 +58,7 @@ def synth(
     steps are cached.
     """
     ensure_writable(json)
-    config, target = load_serial(hardware) or load_hardware(hardware), find_device(device)
+    config, target = load_either(hardware), find_device(device)
     with bars(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()) as progress:
         design, root = design_rtlil(config, target)
         parts = components(design, root)

@@ -9,10 +9,9 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.config import HardwareConfig
 from hw.serial.config import SerialConfig
+from hw.soc.choose import soc_for
 from hw.soc.litedram import DATA_BYTES, Sdram
 from hw.soc.ram import ProgramMemory
-from hw.soc.serial import SerialSoc
-from hw.soc.soc import Soc
 from hw.soc.system import System
 from hw.soc.uart import Receiver, Sender
 from sim.native import NativeModel
@@ -58,11 +57,8 @@ class SimulatedBoard(wiring.Component):
         sdram: Sdram | None = None,
     ):
         self.foreign, self._memory = System.foreign, None
-        common = {"config": config, "hertz": HERTZ, "divisor": DIVISOR, "firmware": firmware}
-        if isinstance(config, SerialConfig):
-            self._soc = SerialSoc(**common)
-        else:
-            self._soc = Soc(memory_bytes=memory_bytes, **common)
+        self._soc = soc_for(config=config, hertz=HERTZ, divisor=DIVISOR, memory_bytes=memory_bytes, firmware=firmware)
+        if isinstance(config, HardwareConfig):
             self._memory = self._outside(config, memory_bytes, sdram)
         super().__init__(
             {

@@ -11,13 +11,15 @@ from golden.counts import Counts, LayerCounts, count
 from golden.integer import IntegerModel, Trace, run
 from hw.compile.schedule import Map
 from hw.compile.serial import Plan, SerialLowered, fires, is_small, lower_serial
-from hw.serial.accelerator import SerialAccelerator
+from hw.serial.accelerator import COUNTERS, SerialAccelerator
 from hw.serial.config import PLANES, SerialConfig
 from hw.serial.program import Fold, Mode
 from sim.native import NativeModel
+from sim.records import Records
+from sim.serial_addresses import map_address, stream_address
 
-COUNTED = ("cycles", "events", "saturations")
-"""What is counted of a layer."""
+TRACES = SPIKES, STREAM = "trace_spikes", "trace_stream"
+"""Ports that show what a layer writes."""
 
 LIMIT = 200_000_000
 """Cycles after which a run is given up."""
@@ -57,6 +59,32 @@ class SerialRun:
     def sops(self) -> int:
         """Accumulates that the spikes demand, by the integer model."""
         return sum(layer.sops for layer in self.layers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """Values that a layer writes in one kind of memory, int64 [count] each."""
+
+    addresses: np.ndarray
+    values: np.ndarray
+
+    def differences(self, wanted: "Written") -> str | None:
+        """Say in words what is not as it is wanted: every address once, with its value, in any order."""
+        if len(np.unique(self.addresses)) < len(self.addresses):
+            return "an address is written twice"
+        order, expected = np.argsort(self.addresses), np.argsort(wanted.addresses)
+        if not np.array_equal(self.addresses[order], wanted.addresses[expected]):
+            missing = np.setdiff1d(wanted.addresses, self.addresses)
+            beside = np.setdiff1d(self.addresses, wanted.addresses)
+            return f"{len(missing)} addresses are not written, and {len(beside)} that should not be"
+        found, right = self.values[order], wanted.values[expected]
+        if (count := int((found != right).sum())) == 0:
+            return None
+        first = int(np.argmax(found != right))
+        return (
+            f"{count} of {len(right)} values differ, first at address {self.addresses[order][first]}: "
+            f"{found[first]}, expected {right[first]}"
+        )
 
 
 class SerialSimulator:
@@ -116,14 +144,15 @@ def cosim_serial(
 def compare_image(model: IntegerModel, simulator: SerialSimulator, images: Tensor) -> SerialRun:
     """Run one image, uint8 [1, C, H, W], on both, and compare."""
     lowered, golden, image = simulator.lowered, run(model, images), images[0].numpy()
-    cycles = simulator.run(image)
-    counters, mismatches = simulator.native.records("counters"), []
+    cycles, mismatches = simulator.run(image), []
+    records = {name: simulator.native.records(name) for name in ("counters", "logits", *TRACES)}
     for number, plan in enumerate(lowered.plans):
         for kind, wanted in _expected(lowered, plan, golden, image).items():
-            if (what := _seen(lowered, simulator, number, plan, kind).differences(wanted)) is not None:
-                mismatches.append(f"{plan.name}, {kind}: {what}")
-    counts = [{name: int(counters.field(name)[number]) for name in COUNTED} for number in range(len(lowered.plans))]
-    logits = _seen(lowered, simulator, len(lowered.plans) - 1, lowered.plans[-1], "logits")
+            if (what := _seen(lowered, records[kind], number, kind).differences(wanted)) is not None:
+                mismatches.append(f"{plan.name}, {kind.removeprefix('trace_')}: {what}")
+    counters = {name: records["counters"].field(name) for name in COUNTERS}
+    counts = [{name: int(values[number]) for name, values in counters.items()} for number in range(len(lowered.plans))]
+    logits = _shown(lowered, records["logits"])
     found = compare_counts(lowered, golden, images, counts, logits, cycles=cycles)
     return replace(found, mismatches=(*mismatches, *found.mismatches))
 
@@ -133,7 +162,7 @@ def compare_counts(
     golden: Trace,
     images: Tensor,
     counts: Sequence[Mapping[str, int]],
-    logits: "Written",
+    logits: Written,
     *,
     cycles: int,
 ) -> SerialRun:
@@ -162,54 +191,26 @@ def compare_counts(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Written:
-    """Values that a layer writes in one kind of memory, int64 [count] each."""
-
-    addresses: np.ndarray
-    values: np.ndarray
-
-    def differences(self, wanted: "Written") -> str | None:
-        """Say in words what is not as it is wanted: every address once, with its value, in any order."""
-        if len(np.unique(self.addresses)) < len(self.addresses):
-            return "an address is written twice"
-        order, expected = np.argsort(self.addresses), np.argsort(wanted.addresses)
-        if not np.array_equal(self.addresses[order], wanted.addresses[expected]):
-            missing = np.setdiff1d(wanted.addresses, self.addresses)
-            beside = np.setdiff1d(self.addresses, wanted.addresses)
-            return f"{len(missing)} addresses are not written, and {len(beside)} that should not be"
-        found, right = self.values[order], wanted.values[expected]
-        if (count := int((found != right).sum())) == 0:
-            return None
-        first = int(np.argmax(found != right))
-        return (
-            f"{count} of {len(right)} values differ, first at address {self.addresses[order][first]}: "
-            f"{found[first]}, expected {right[first]}"
-        )
-
-
-def _seen(lowered: SerialLowered, runner: SerialSimulator, number: int, plan: Plan, kind: str) -> Written:
+def _seen(lowered: SerialLowered, records: Records, number: int, kind: str) -> Written:
     """What a layer has written; channels that only fill up the last group are left out."""
     config = lowered.config
-    if kind == "logits":
-        records = runner.native.records("logits")
-        channels = records.field("group") * config.lanes + records.field("channel")
-        addresses, values = channels * PLANES + records.field("step"), records.field("data")
-        # The logits leave without a layer number: they can only be the classifier's.
-        known = (channels < plan.outputs) & (number == len(lowered.plans) - 1)
-    else:
-        records = runner.native.records(f"trace_{kind}")
-        addresses, values = records.field("address"), records.field("data")
-        known = records.field("layer") == number
-        if kind == "stream":
-            group = addresses // (config.lanes * config.timesteps) % config.stream_words
-            known &= group * config.lanes + addresses % config.lanes < plan.outputs
-    return Written(addresses=addresses[known], values=values[known])
+    addresses, known = records.field("address"), records.field("layer") == number
+    if kind == STREAM:
+        group = addresses // (config.lanes * config.timesteps) % config.stream_words
+        known &= group * config.lanes + addresses % config.lanes < lowered.plans[number].outputs
+    return Written(addresses=addresses[known], values=records.field("data")[known])
+
+
+def _shown(lowered: SerialLowered, records: Records) -> Written:
+    """The logits by class and timestep, likewise."""
+    channels = records.field("group") * lowered.config.lanes + records.field("channel")
+    known = channels < lowered.model.classes
+    addresses = channels * PLANES + records.field("step")
+    return Written(addresses=addresses[known], values=records.field("data")[known])
 
 
 def _expected(lowered: SerialLowered, plan: Plan, golden: Trace, image: np.ndarray) -> dict[str, Written]:
     """What a layer must write."""
-    config = lowered.config
     maps = [output.spikes for output in (plan.position, plan.tile) if plan.mode is Mode.LOAD or fires(output)]
     parts = [_spikes(lowered, spikes, golden, image) for spikes in maps if spikes is not None]
     empty = np.zeros(0, np.int64)
@@ -221,11 +222,9 @@ def _expected(lowered: SerialLowered, plan: Plan, golden: Trace, image: np.ndarr
     if plan.stream:
         values = golden.values[plan.stream][:, 0].numpy().astype(np.int64)  # [T, D, H, W]
         step, channel, row, column = np.indices(values.shape)
-        group = channel // config.lanes
-        place = (row * (config.side // 2) + column) * config.stream_words + group
-        addresses = (place * config.timesteps + step) * config.lanes + channel % config.lanes
+        addresses = stream_address(lowered.config, step=step, row=row, column=column, channel=channel)
         stream = Written(addresses=addresses.ravel(), values=values.ravel())
-    return {"spikes": spikes, "stream": stream}
+    return {SPIKES: spikes, STREAM: stream}
 
 
 def _logits(golden: Trace) -> Written:
@@ -262,11 +261,9 @@ def _spikes(lowered: SerialLowered, spikes: Map, golden: Trace, image: np.ndarra
         values = golden.values[spikes.name][:, 0].numpy()
     data = _packed(values, spikes, config.lanes)
     step, word, row, column = np.indices(data.shape)
-    small = is_small(spikes, config)
-    side, per_position = (config.side // 2, 4 * config.words) if small else (config.side, config.words)
-    word, step = word + step // config.timesteps, step % config.timesteps
-    inside = ((step * side + row) * side + column) * per_position + word
-    return Written(addresses=(lowered.slots[spikes.name] * config.map_depth + inside).ravel(), values=data.ravel())
+    place = {"slot": lowered.slots[spikes.name], "small": is_small(spikes, config)}
+    addresses = map_address(config, step=step, row=row, column=column, word=word, **place)
+    return Written(addresses=addresses.ravel(), values=data.ravel())
 
 
 def _words(lowered: SerialLowered, spikes: Map, golden: Trace) -> np.ndarray:

@@ -11,10 +11,11 @@ from firmware.link import Identity, Link
 from golden.errors import SaformerError
 from golden.integer import IntegerModel, run
 from hw.compile.serial import SerialLowered
+from hw.serial.accelerator import COUNTERS
+from hw.serial.config import PLANES
 from hw.serial.program import LEAST_CHANNELS
-from hw.soc.serial import COUNTERS
 from sim.device import CHECK_CYCLES, ITEM_CYCLES, MARGIN
-from sim.serial import PLANES, SerialRun, Written, compare_counts
+from sim.serial import SerialRun, Written, compare_counts
 
 MOST_CYCLES = 100_000_000
 """More than any network takes that fits its store."""

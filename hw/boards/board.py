@@ -13,10 +13,10 @@ from hw.boards.sdram import SdramMemory
 from hw.config import HardwareConfig
 from hw.estimate.timelines import ON_CHIP, ExternalMemory
 from hw.serial.config import SerialConfig
+from hw.soc.choose import soc_for
 from hw.soc.litedram import Sdram
 from hw.soc.ram import ProgramMemory
 from hw.soc.sdram import sdram_controller
-from hw.soc.serial import SerialSoc
 from hw.soc.soc import Soc
 from hw.soc.system import System
 
@@ -80,11 +80,13 @@ class BoardDesign(Elaboratable):
 
     def __init__(self, *, board: Board, config: HardwareConfig | SerialConfig, firmware: Sequence[int]):
         self._board, self._config = board, config
-        common = {"config": config, "hertz": board.hertz, "divisor": round(board.hertz / board.baud)}
-        if isinstance(config, SerialConfig):
-            self._soc = SerialSoc(firmware=firmware, **common)
-        else:
-            self._soc = Soc(memory_bytes=board.memory_bytes, firmware=firmware, **common)
+        self._soc = soc_for(
+            config=config,
+            hertz=board.hertz,
+            divisor=round(board.hertz / board.baud),
+            memory_bytes=board.memory_bytes,
+            firmware=firmware,
+        )
         self.foreign = System.foreign
         if board.sdram is not None:
             self.foreign += (sdram_controller(sdram=board.sdram, hertz=board.hertz),)

@@ -9,6 +9,7 @@ from golden.config import Input, ModelConfig
 from golden.errors import SaformerError
 from golden.integer import IntegerModel
 from hw.compile.limits import check_model, check_step, check_sums
+from hw.compile.lowering import Lowered, lower
 from hw.compile.schedule import Map, Mix, Neurons, Step, schedule
 from hw.config import MAX_TIMESTEPS, HardwareConfig
 from hw.program import Fold as WideFold
@@ -101,7 +102,7 @@ def lower_serial(model: IntegerModel, config: SerialConfig) -> SerialLowered:
         check_step(step, wide)
         if step.mix is not None:
             check_sums(step.mix.name, np.column_stack([step.mix.taps, step.mix.one]), config.acc_bits)
-    plans = tuple(plan for step in steps for plan in _plans(model.config, step, config.lanes))
+    plans = tuple(plan for step in steps for plan in _plans(model.config, step, config))
     for plan in plans:
         _check_plan(plan, config)
     slots, timesteps = _place(plans, config), model.config.timesteps
@@ -111,6 +112,11 @@ def lower_serial(model: IntegerModel, config: SerialConfig) -> SerialLowered:
             f"the program has {size} words, the store {config.store_depth}: raise store_depth, or use a smaller model"
         )
     return SerialLowered(model=model.config, config=config, program=program, plans=plans, slots=slots)
+
+
+def lower_on(model: IntegerModel, config: HardwareConfig | SerialConfig) -> Lowered | SerialLowered:
+    """Translate a model for either accelerator. Raises SaformerError likewise."""
+    return lower_serial(model, config) if isinstance(config, SerialConfig) else lower(model, config)
 
 
 def fires(output: Output) -> bool:
@@ -175,9 +181,9 @@ def _check_plan(plan: Plan, config: SerialConfig) -> None:
             )
 
 
-def _plans(model: ModelConfig, step: Step, lanes: int) -> Iterator[Plan]:
+def _plans(model: ModelConfig, step: Step, config: SerialConfig) -> Iterator[Plan]:
     """The layers that a step becomes: keys are followed by the mask and by what is mixed of both."""
-    none = np.zeros((-(-step.outputs // lanes), 0, lanes), np.int8)
+    none = np.zeros((words(step.outputs, config), 0, config.lanes), np.int8)
     if step.kind is Kind.LOAD:
         output = Output(spikes=step.writes)
         yield Plan(
@@ -218,16 +224,16 @@ def _plans(model: ModelConfig, step: Step, lanes: int) -> Iterator[Plan]:
             reads=step.reads,
             position=Output(target=step.position, neurons=step.position_neurons, spikes=step.writes),
             tile=Output(target=step.tile, neurons=step.tile_neurons, spikes=tiles),
-            weights=_dense_rows(step.weights, lanes),
+            weights=_dense_rows(step.weights, config),
             stream=step.stream,
         )
         if step.mix is not None:
-            yield from _mixing(model, step, step.mix, windows, lanes)
+            yield from _mixing(model, step, step.mix, windows, config)
 
 
-def _mixing(model: ModelConfig, step: Step, mix: Mix, ka: Map, lanes: int) -> Iterator[Plan]:
+def _mixing(model: ModelConfig, step: Step, mix: Mix, ka: Map, config: SerialConfig) -> Iterator[Plan]:
     """The mask, whose current is 16 for each window in which QA and KA spike, and the depthwise convolution."""
-    groups, channels = -(-step.outputs // lanes), step.outputs
+    groups, channels = words(step.outputs, config), step.outputs
     mask = replace(ka, name=step.mask, height=1, width=1)
     zeros = np.zeros(channels, int)
     yield Plan(
@@ -245,7 +251,7 @@ def _mixing(model: ModelConfig, step: Step, mix: Mix, ka: Map, lanes: int) -> It
             neurons=Neurons(bias=zeros, threshold=zeros + mix.mask_threshold, shift=zeros),
             spikes=mask,
         ),
-        weights=np.full((groups, 1, lanes), 16, np.int8),
+        weights=np.full((groups, 1, config.lanes), 16, np.int8),
         extra=1,
     )
     taps = mix.taps if mix.taps.any() else mix.taps[:, :0]
@@ -262,20 +268,20 @@ def _mixing(model: ModelConfig, step: Step, mix: Mix, ka: Map, lanes: int) -> It
         reads=step.writes,
         mask=mask,
         position=Output(target=Target.SPIKES, neurons=mix.neurons, spikes=mix.writes),
-        weights=_groups(rows.T, lanes),
+        weights=_groups(rows.T, config),
         extra=ones,
     )
 
 
-def _dense_rows(weights: np.ndarray, lanes: int) -> np.ndarray:
+def _dense_rows(weights: np.ndarray, config: SerialConfig) -> np.ndarray:
     """Rows of [outputs, inputs, kernel, kernel]: tap by tap in raster order, each with all channels."""
-    return _groups(weights.transpose(2, 3, 1, 0).reshape(-1, len(weights)), lanes)
+    return _groups(weights.transpose(2, 3, 1, 0).reshape(-1, len(weights)), config)
 
 
-def _groups(rows: np.ndarray, lanes: int) -> np.ndarray:
+def _groups(rows: np.ndarray, config: SerialConfig) -> np.ndarray:
     """Rows [rows, outputs] as [groups, rows, lanes]."""
-    padded = np.pad(rows, [(0, 0), (0, -rows.shape[1] % lanes)])
-    return padded.reshape(len(rows), -1, lanes).transpose(1, 0, 2).astype(np.int8)
+    padded = np.pad(rows, [(0, 0), (0, -rows.shape[1] % config.lanes)])
+    return padded.reshape(len(rows), -1, config.lanes).transpose(1, 0, 2).astype(np.int8)
 
 
 def _place(plans: Sequence[Plan], config: SerialConfig) -> dict[str, int]:

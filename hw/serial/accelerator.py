@@ -18,6 +18,9 @@ from hw.serial.walker import Walker
 REPORT = data.StructLayout({"layer": 8, "cycles": 24, "events": 24, "saturations": 16})
 """What is counted of a layer: cycles from its first parameter to its end, events of all groups, clamped values."""
 
+COUNTERS = tuple(name for name in REPORT.members if name != "layer")
+"""The counters of a layer, by their index."""
+
 
 def traced(payload: data.Layout) -> stream.Signature:
     """A trace record: the number of the layer, and what is written."""

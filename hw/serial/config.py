@@ -9,7 +9,7 @@ from amaranth.utils import ceil_log2
 
 from golden.errors import SaformerError
 from golden.files import read_settings
-from hw.config import STREAM_BITS, WEIGHT_BITS
+from hw.config import STREAM_BITS, WEIGHT_BITS, HardwareConfig, check_keys, load_hardware
 
 STORE_BITS = 32
 """Width of a word of the program store."""
@@ -212,7 +212,10 @@ def load_serial(name: str) -> SerialConfig | None:
     path = Path(name)
     if not path.is_file() or (values := read_settings(path)).pop(KIND, None) != "serial":
         return None
-    known = [field.name for field in fields(SerialConfig)]
-    if unknown := sorted(set(values) - set(known)):
-        raise SaformerError(f"{path}: unknown key {unknown[0]!r}; the keys are {', '.join(known)}")
+    check_keys(path, values, SerialConfig)
     return SerialConfig(**values)
+
+
+def load_either(name: str) -> HardwareConfig | SerialConfig:
+    """Return the configuration of either accelerator. Raises SaformerError as `load_serial` and `load_hardware` do."""
+    return load_serial(name) or load_hardware(name)

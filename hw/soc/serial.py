@@ -8,7 +8,7 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect
 
 from hw.memory.single_port import SinglePort
-from hw.serial.accelerator import REPORT, SerialCore
+from hw.serial.accelerator import COUNTERS, REPORT, SerialCore
 from hw.serial.config import STORE_BITS, SerialConfig
 from hw.soc.bus import WORD_BITS, bus_signature
 from hw.soc.system import ITEMS, ROOM, System
@@ -19,9 +19,6 @@ FIRMWARE_BYTES = 8 * 1024
 
 LOGITS = 256
 """Logits that can wait: more than a network has classes times timesteps."""
-
-COUNTERS = tuple(name for name in REPORT.members if name != "layer")
-"""The counters of a layer, by their index."""
 
 
 class SharedStore(wiring.Component):

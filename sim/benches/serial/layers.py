@@ -64,10 +64,3 @@ def places(fields: dict[str, int]) -> Iterator[Place]:
                     marks = {"first": down == right == 0, "last": down == right == tile - 1}
                     for step in range(fields["last_step"] + 1):
                         yield Place(row=top + down, column=left + right, step=step, **marks)
-
-
-def address(config: SerialConfig, *, slot: int, small: int, step: int, row: int, column: int, word: int) -> int:
-    """Where a word lies, by multiplication."""
-    side, words = (config.side // 2, 4 * config.words) if small else (config.side, config.words)
-    word, step = word + step // config.timesteps, step % config.timesteps
-    return slot * config.map_depth + ((step * side + row) * side + column) * words + word

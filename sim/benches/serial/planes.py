@@ -5,7 +5,8 @@ import cocotb
 from hw.serial.config import PLANES, SerialConfig, place_layout
 from hw.serial.firing import spikes_layout
 from hw.serial.program import LEAST_CHANNELS, pack_descriptor
-from sim.benches.serial.layers import address, places
+from sim.benches.serial.layers import places
+from sim.serial_addresses import map_address
 from sim.streams import StreamSink, StreamSource, generator, monitor, parameters, reset, start
 
 CONFIG = SerialConfig(**parameters())
@@ -31,7 +32,7 @@ async def check(dut, *, side: int, channels: int, slot: int, stall: float) -> No
         first = (place.row * side + place.column) * channels
         bits = [value >> (PLANES - 1 - place.step) & 1 for value in image[first : first + channels]]
         at = {"row": place.row, "column": place.column, "step": place.step, "slot": slot}
-        assert word.address == address(CONFIG, small=0, word=0, **at)
+        assert word.address == map_address(CONFIG, small=0, word=0, **at)
         assert word.data == sum(bit << channel for channel, bit in enumerate(bits))
     for part in (pixels, planes, sink):
         part.stop()

@@ -11,7 +11,8 @@ from golden.integer import STREAM_LIMITS
 from golden.neurons.exact import lif
 from hw.serial.config import PLANES, SerialConfig
 from hw.serial.program import LEAST_CHANNELS, TARGET, Fold, Mode
-from sim.benches.serial.layers import Place, address, places, random_grid, targets
+from sim.benches.serial.layers import Place, places, random_grid, targets
+from sim.serial_addresses import map_address, stream_address
 
 KINDS = (
     {"position": targets(fire=1)},
@@ -135,10 +136,9 @@ class _Model:
         return (weights * sums[0]).sum(dim=0, dtype=torch.int32).expand(self.steps, -1)
 
     def stream_place(self, row: int, column: int, step: int, channel: int) -> int:
-        """Where a value of the stream lies, by multiplication."""
-        config = self.config
-        place = (row * (config.side // 2) + column) * config.stream_words + self.layer.group
-        return (place * config.timesteps + step) * config.lanes + channel
+        """Where a value of the group lies in the stream."""
+        channel += self.layer.group * self.config.lanes
+        return stream_address(self.config, step=step, row=row, column=column, channel=channel)
 
     def deliver(self, which: str, sums: torch.Tensor, row: int, column: int) -> None:
         """Take the sums [steps, channels] of a position or a tile to where they belong."""
@@ -157,7 +157,7 @@ class _Model:
             slot = fields["tiles" if which == "tile" else "output"]
             place = {"slot": slot, "small": 1, "row": row, "column": column, "word": layer.group}
             words = (sum(spike << channel for channel, spike in enumerate(spikes)) for spikes in fired)
-            self.found.spikes.extend((address(self.config, step=s, **place), word) for s, word in enumerate(words))
+            self.found.spikes.extend((map_address(self.config, step=s, **place), word) for s, word in enumerate(words))
 
     def write(self, current: torch.Tensor, shift: torch.Tensor, row: int, column: int, *, adds: bool) -> torch.Tensor:
         """Write shifted currents [steps, channels] to the stream; return what the neurons see."""

@@ -8,7 +8,8 @@ from cocotb.triggers import RisingEdge
 from hw.serial.config import SerialConfig
 from hw.serial.program import Fold, Mode, pack_descriptor
 from hw.serial.walker import Item, item_layout
-from sim.benches.serial.layers import Place, address, places, random_walk
+from sim.benches.serial.layers import Place, places, random_walk
+from sim.serial_addresses import map_address
 from sim.streams import StreamSink, generator, monitor, parameters, reset, settled, start
 
 CONFIG = SerialConfig(**parameters())
@@ -22,7 +23,7 @@ def window(fields: dict[str, int], group: int, place: Place) -> Iterator[tuple[I
     own = {"slot": fields["input"], "word": group} | common
     if mode is Mode.DEPTHWISE and fields["masked"]:
         row, column = (0, 0) if fields["corner"] else (place.row, place.column)
-        at = address(CONFIG, slot=fields["mask"], word=group, row=row, column=column, **common)
+        at = map_address(CONFIG, slot=fields["mask"], word=group, row=row, column=column, **common)
         yield Item.MASK, at, 0
     weights = 0
     reach = (-1, 0, 1) if fields["kernel3"] else (0,) * (mode is Mode.DENSE)
@@ -31,11 +32,11 @@ def window(fields: dict[str, int], group: int, place: Place) -> Iterator[tuple[I
             row, column = place.row + down, place.column + right
             inside = 0 <= row < side and 0 <= column < side
             for word in range(fields["last_word"] + 1) if mode is Mode.DENSE else (group,):
-                at = address(CONFIG, **own | {"word": word}, row=row, column=column) if inside else 0
+                at = map_address(CONFIG, **own | {"word": word}, row=row, column=column) if inside else 0
                 yield (Item.WORD, at, weights % CONFIG.weight_depth) if inside else None
                 weights += CONFIG.lanes if mode is Mode.DENSE else 1
     for _ in range(fields["extra"]):
-        yield Item.MASKED, address(CONFIG, **own, row=place.row, column=place.column), weights
+        yield Item.MASKED, map_address(CONFIG, **own, row=place.row, column=place.column), weights
         weights += 1
 
 

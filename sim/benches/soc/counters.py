@@ -2,8 +2,7 @@
 
 import cocotb
 
-from hw.serial.accelerator import REPORT
-from hw.soc.serial import COUNTERS
+from hw.serial.accelerator import COUNTERS, REPORT
 from sim.benches.clocked import Clocked
 from sim.streams import StreamSource, generator, reset, start
 
