@@ -14,7 +14,7 @@ from golden.errors import SaformerError
 from golden.files import write_atomically
 from hw.boards.board import Board
 from hw.boards.catalogue import BOARDS, find_board
-from hw.boards.design import DesignText, block_memories, design_text, estimate_luts, memory_bytes
+from hw.boards.design import DesignText, block_memories, design_text, estimate_luts, load_content, memory_bytes
 from hw.compile.lowering import Lowered
 from hw.compile.serial import SerialLowered, lower_on
 from hw.config import HardwareConfig
@@ -85,6 +85,7 @@ def build(
     with bars(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()) as progress:
         netlist = _synthesise(text, DEVICES[target.device], progress)
         report, bitstream, best = _route(target, text, netlist, range(seed, seed + seeds), progress)
+    bitstream = load_content(target, bitstream)
     figures |= summarise(target, config, netlist, report, bitstream, best)
     if named is not None:
         figures |= _speed(named, lowered, target)

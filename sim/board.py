@@ -12,8 +12,10 @@ from hw.serial.config import SerialConfig
 from hw.soc.choose import soc_for
 from hw.soc.litedram import DATA_BYTES, Sdram
 from hw.soc.ram import ProgramMemory
+from hw.soc.serial import FIRMWARE_WORDS
 from hw.soc.system import System
 from hw.soc.uart import Receiver, Sender
+from sim.flash import FlashChip
 from sim.native import NativeModel
 from sim.sdram import SimulatedSdram, Violation
 
@@ -39,6 +41,7 @@ class SimulatedBoard(wiring.Component):
     memory_bytes : size of the program memory, a power of two; not looked at where it is inside
     firmware : words that the core starts with
     sdram : the chip that has the program memory, or None where it is inside
+    flash : the byte of a flash chip that has the firmware, or None where it is inside
 
     Members
     -------
@@ -55,9 +58,20 @@ class SimulatedBoard(wiring.Component):
         memory_bytes: int,
         firmware: Sequence[int],
         sdram: Sdram | None = None,
+        flash: int | None = None,
     ):
-        self.foreign, self._memory = System.foreign, None
-        self._soc = soc_for(config=config, hertz=HERTZ, divisor=DIVISOR, memory_bytes=memory_bytes, firmware=firmware)
+        self.foreign, self._memory, self._flash = System.foreign, None, None
+        self._soc = soc_for(
+            config=config,
+            hertz=HERTZ,
+            divisor=DIVISOR,
+            memory_bytes=memory_bytes,
+            firmware=firmware,
+            flash=flash,
+        )
+        if flash is not None:
+            words = [*firmware, *[0] * (FIRMWARE_WORDS - len(firmware))]
+            self._flash = FlashChip(hertz=HERTZ, address=flash, words=words)
         if isinstance(config, HardwareConfig):
             self._memory = self._outside(config, memory_bytes, sdram)
         super().__init__(
@@ -87,6 +101,9 @@ class SimulatedBoard(wiring.Component):
         m.submodules.receiver = receiver = Receiver(divisor=DIVISOR)
         if memory is not None:
             connect(m, soc.memory, memory.bus)
+        if self._flash is not None:
+            m.submodules.flash = self._flash
+            connect(m, soc.flash, self._flash.pins)
         connect(m, flipped(self.to_board), sender.i)
         connect(m, receiver.o, flipped(self.from_board))
         m.d.comb += [

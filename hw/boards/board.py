@@ -37,8 +37,11 @@ class Board:
     hertz : frequency of the SoC
     baud : bits a second of the serial line
     hardware : the configuration of the accelerator, if none is asked for: a name of `hw.config.HARDWARE`
-    memory_bytes : program memory, inside the chip or in the SDRAM
+    memory_bytes : program memory, inside the chip or in the SDRAM; with a serial accelerator what its store
+        has beside the firmware
     sdram : the chip outside that has the program memory, or None
+    flash : the byte of the flash chip behind the bitstream from which on it has the firmware, for a serial accelerator
+        on a device whose block RAMs have no room for it; or None
     flasher : options of openFPGALoader that select the board
     packing : further options of the command that makes the bitstream
     """
@@ -56,6 +59,7 @@ class Board:
     flasher: tuple[str, ...]
     packing: tuple[str, ...] = ()
     sdram: Sdram | None = None
+    flash: int | None = None
 
     @property
     def memory(self) -> ExternalMemory:
@@ -86,6 +90,7 @@ class BoardDesign(Elaboratable):
             divisor=round(board.hertz / board.baud),
             memory_bytes=board.memory_bytes,
             firmware=firmware,
+            flash=board.flash,
         )
         self.foreign = System.foreign
         if board.sdram is not None:
@@ -98,6 +103,8 @@ class BoardDesign(Elaboratable):
         if isinstance(soc, Soc):
             m.submodules.memory = memory = self._memory(m, platform)
             connect(m, soc.memory, memory.bus)
+        if self._board.flash is not None:
+            self._flash(m, platform)
         serial = platform.request("uart", 0, dir="-")
         m.submodules.receive = receive = io.Buffer("i", serial.rx)
         m.submodules.send = send = io.Buffer("o", serial.tx)
@@ -116,6 +123,15 @@ class BoardDesign(Elaboratable):
         if board.sdram is not None:
             m.domains.sdram = ClockDomain(reset_less=True)
             m.d.comb += ClockSignal("sdram").eq(clock.shifted)
+
+    def _flash(self, m, platform):
+        """The flash chip, neither protected nor on hold."""
+        pads, pins = platform.request("spi_flash_1x", 0, dir="-"), self._soc.flash
+        for name, value in (("cs", pins.select), ("clk", pins.clock), ("copi", pins.command), ("wp", 0), ("hold", 0)):
+            m.submodules[f"flash_{name}"] = buffer = io.Buffer("o", getattr(pads, name))
+            m.d.comb += buffer.o.eq(value)
+        m.submodules.flash_cipo = buffer = io.Buffer("i", pads.cipo)
+        m.d.comb += pins.answer.eq(buffer.i)
 
     def _memory(self, m, platform):
         """Program memory, in the chip or outside."""

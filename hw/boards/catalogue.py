@@ -3,10 +3,11 @@
 from golden.errors import SaformerError
 from hw.boards.board import Board
 from hw.boards.ecpix5 import ECPIX5_85F
+from hw.boards.icebreaker import ICEBREAKER
 from hw.boards.icesugar_pro import ICESUGAR_PRO
 from hw.boards.ulx3s import ULX3S_85F
 
-BOARDS = {board.name: board for board in (ULX3S_85F, ECPIX5_85F, ICESUGAR_PRO)}
+BOARDS = {board.name: board for board in (ULX3S_85F, ECPIX5_85F, ICESUGAR_PRO, ICEBREAKER)}
 
 
 def find_board(name: str) -> Board:

@@ -1,5 +1,6 @@
 """A board's design in the tools' languages, and what it will take of the device before they run."""
 
+import struct
 from dataclasses import dataclass
 
 import firmware
@@ -7,9 +8,11 @@ from golden.errors import SaformerError
 from hw.boards.board import Board, BoardDesign
 from hw.config import HardwareConfig
 from hw.serial.config import SerialConfig
+from hw.soc.serial import FIRMWARE_WORDS, program_bytes
 from hw.synth.devices import DEVICES, Device
 from hw.synth.flow import TOP, memory_sizes
 from hw.synth.foreign import foreign_rtlil
+from hw.synth.rtlil import prepare
 
 SMALLEST_BLOCK = 33
 """Entries from which a memory becomes block RAM; up to 32 it is LUT RAM."""
@@ -35,7 +38,7 @@ def design_text(board: Board, config: HardwareConfig | SerialConfig) -> DesignTe
     if isinstance(config, HardwareConfig) and board.memory_bytes % config.bus_bytes:
         raise SaformerError(f"{board.name}: its memory is no whole number of words of {config.bus_bytes} bytes")
     design = BoardDesign(board=board, config=config, firmware=firmware.image())
-    files = board.platform().prepare(design, TOP, emit_src=False).files
+    files = prepare(board.platform(), design, TOP)
     rtlil = files[f"{TOP}.il"] + "".join(foreign_rtlil(module) for module in design.foreign)
     return DesignText(rtlil=rtlil, constraints=files[DEVICES[board.device].bitstream.constraints])
 
@@ -50,8 +53,25 @@ def block_memories(rtlil: str, device: Device) -> dict[str, int]:
 
 
 def memory_bytes(board: Board, config: HardwareConfig | SerialConfig) -> int:
-    """Return the size of the program memory: the board's, or the store of the serial accelerator."""
-    return config.store_bytes if isinstance(config, SerialConfig) else board.memory_bytes
+    """Return the size of the program memory: the board's, or what programs have of the serial accelerator's store."""
+    return program_bytes(config, board.flash) if isinstance(config, SerialConfig) else board.memory_bytes
+
+
+def load_content(board: Board, bitstream: bytes) -> bytes:
+    """Return what is loaded onto a board: the bitstream, and where the firmware is not in it, the firmware behind it.
+
+    Raises SaformerError for a bitstream that reaches into the firmware's place.
+    """
+    if board.flash is None:
+        return bitstream
+    if len(bitstream) > board.flash:
+        raise SaformerError(
+            f"{board.name}: the bitstream has {len(bitstream)} bytes, and the firmware is to be at {board.flash} of "
+            "the flash chip: give it another place"
+        )
+    words = firmware.image() + [0] * (FIRMWARE_WORDS - len(firmware.image()))
+    # An erased chip has ones.
+    return bitstream.ljust(board.flash, b"\xff") + struct.pack(f"<{FIRMWARE_WORDS}I", *words)
 
 
 def estimate_luts(board: Board, config: HardwareConfig | SerialConfig) -> int:

@@ -30,6 +30,12 @@ def bus_signature(address_bits: int = ADDRESS_BITS) -> wiring.Signature:
     )
 
 
+def connect_words(m: Module, asks: wiring.PureInterface, target: wiring.PureInterface) -> None:
+    """Connect the bus of who asks to one with fewer words, which begin again where they end."""
+    m.d.comb += [target.address.eq(asks.address), asks.ready.eq(target.ready), asks.answer.eq(target.answer)]
+    m.d.comb += [getattr(target, name).eq(getattr(asks, name)) for name in ("valid", "mask", "data")]
+
+
 class BusDecoder(wiring.Component):
     """Sends every request to the target that its highest address bits name.
 

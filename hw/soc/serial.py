@@ -2,20 +2,24 @@
 
 from collections.abc import Sequence
 
-from amaranth import Module, Mux, ResetInserter, Signal
+from amaranth import C, Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib.wiring import In, Out, connect, flipped
 
+from golden.errors import SaformerError
 from hw.memory.single_port import SinglePort
 from hw.serial.accelerator import COUNTERS, REPORT, SerialCore
 from hw.serial.config import STORE_BITS, SerialConfig
-from hw.soc.bus import WORD_BITS, bus_signature
-from hw.soc.system import ITEMS, ROOM, System
+from hw.soc.bus import ADDRESS_BITS, WORD_BITS, bus_signature, connect_words
+from hw.soc.flash import FlashLoader, flash_signature
+from hw.soc.system import ITEMS, ROOM, SELECT_BITS, System
 from hw.soc.uart import Receiver
 
 FIRMWARE_BYTES = 8 * 1024
 """Memory of the core: what the firmware is linked for, and no more, where block RAMs are few."""
+
+FIRMWARE_WORDS = FIRMWARE_BYTES * 8 // WORD_BITS
 
 LOGITS = 256
 """Logits that can wait: more than a network has classes times timesteps."""
@@ -31,7 +35,7 @@ class SharedStore(wiring.Component):
     Members
     -------
     enable : In(1), address : In, data : Out, the accelerator's: an entry one cycle later, in every cycle
-    bus : In(`hw.soc.bus.bus_signature`), the core's; words are written whole, and where the store ends it begins again
+    bus : In(`hw.soc.bus.bus_signature`), the core's; where the store ends it begins again
 
     **Latency**: an answer in the cycle after the first one in which the accelerator does not read. **Throughput**: a
     request in two cycles. A reset leaves the contents.
@@ -50,12 +54,14 @@ class SharedStore(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.words = memory = SinglePort(width=STORE_BITS, depth=self._config.store_depth)
+        m.submodules.words = memory = SinglePort(
+            width=STORE_BITS, depth=self._config.store_depth, granularity=STORE_BITS // len(self.bus.mask)
+        )
         bus, asks = self.bus, Signal()
         m.d.comb += [
             asks.eq(bus.valid & ~bus.ready & ~self.enable),
             memory.enable.eq(self.enable | asks),
-            memory.write.eq(asks & bus.mask.any()),
+            memory.write.eq(Mux(asks, bus.mask, 0)),
             memory.address.eq(Mux(self.enable, self.address, bus.address)),
             memory.entry.eq(bus.data),
             self.data.eq(memory.data),
@@ -63,6 +69,61 @@ class SharedStore(wiring.Component):
         ]
         m.d.sync += bus.ready.eq(asks)
         return m
+
+
+def program_bytes(config: SerialConfig, flash: int | None) -> int:
+    """Return the bytes of the store that programs have: all, or without those of the firmware."""
+    return config.store_bytes if flash is None else config.store_bytes - FIRMWARE_BYTES
+
+
+class FirmwareInStore(wiring.Component):
+    """The end of the program store as memory of the core, filled from a flash chip after every reset.
+
+    Parameters
+    ----------
+    config : sizes of the accelerator
+    flash : the byte of the chip that has the first one of ``FIRMWARE_BYTES``
+
+    Members
+    -------
+    pins : Out(`hw.soc.flash.flash_signature`), the chip
+    firmware, program : In(`hw.soc.bus.bus_signature`), the core, which asks one of them at a time; not before ``done``
+    store : Out(`hw.soc.bus.bus_signature`)
+    done : Out(1), the firmware is there
+
+    **Latency**: none. **Throughput**: that of the store.
+
+    Raises SaformerError for a store that is no multiple of the firmware's size, or has no room beside it.
+    """
+
+    def __init__(self, *, config: SerialConfig, flash: int):
+        if config.store_bytes % FIRMWARE_BYTES or config.store_bytes < 2 * FIRMWARE_BYTES:
+            raise SaformerError(
+                f"hardware: store_depth must be a multiple of {FIRMWARE_WORDS} and at least twice that where the "
+                f"firmware is in the store, not {config.store_depth}"
+            )
+        self._first, self._flash = config.store_depth - FIRMWARE_WORDS, flash
+        inner = bus_signature(ADDRESS_BITS - SELECT_BITS)
+        buses = {"firmware": In(inner), "program": In(inner), "store": Out(inner)}
+        super().__init__({"pins": Out(flash_signature()), **buses, "done": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.loader = loader = FlashLoader(address=self._flash, words=FIRMWARE_WORDS)
+        connect(m, loader.pins, flipped(self.pins))
+        m.d.comb += self.done.eq(loader.done)
+        with m.If(~loader.done):
+            self._end_of_store(m, loader.bus)
+        with m.Elif(self.firmware.valid):
+            self._end_of_store(m, self.firmware)
+        with m.Else():
+            connect_words(m, self.program, self.store)
+        return m
+
+    def _end_of_store(self, m, bus):
+        connect_words(m, bus, self.store)
+        inside = (FIRMWARE_WORDS - 1).bit_length()
+        m.d.comb += self.store.address.eq(Cat(bus.address[:inside], C(self._first >> inside)))
 
 
 class CounterReader(wiring.Component):
@@ -119,31 +180,38 @@ class SerialSoc(System):
                              +-- SharedStore -----+
 
     The program memory is the accelerator's store: the program, an input and the results share it. A break resets all
-    but its contents.
+    but its contents. With the firmware in a flash chip there is no BusMemory: `FirmwareInStore` makes the end of the
+    store the core's memory, and the core begins when it is filled.
 
     Parameters
     ----------
     config : the accelerator
     hertz : frequency of the clock, for the register CLOCK
     divisor : cycles of a bit on the serial line
-    firmware : words that the core starts with
+    firmware : words that the core starts with; not looked at where they are in a flash chip
+    flash : the byte of the flash chip that has the first ``FIRMWARE_BYTES`` of the core's memory, or None
 
     Members
     -------
     receive : In(1), send : Out(1), the serial line
+    flash : Out(`hw.soc.flash.flash_signature`), only where the firmware is in a chip
     trap : Out(1), the core stands still
 
     Latency and throughput: those of the firmware.
     """
 
-    def __init__(self, *, config: SerialConfig, hertz: int, divisor: int, firmware: Sequence[int]):
+    def __init__(
+        self, *, config: SerialConfig, hertz: int, divisor: int, firmware: Sequence[int], flash: int | None = None
+    ):
+        self._flash = flash
         super().__init__(
             config=config,
             hertz=hertz,
             divisor=divisor,
-            memory_bytes=config.store_bytes,
+            memory_bytes=program_bytes(config, flash),
             firmware=firmware,
             firmware_bytes=FIRMWARE_BYTES,
+            members={} if flash is None else {"flash": Out(flash_signature())},
         )
 
     def elaborate(self, platform):
@@ -151,21 +219,36 @@ class SerialSoc(System):
         m.submodules.receiver = receiver = Receiver(divisor=self._divisor)
         m.d.comb += receiver.line.eq(self.receive)
         m.d.sync += pause.eq(receiver.pause)
-        core, bank, program = self._begin(inside)
-        self._attend(inside, core, bank, receiver, pause)
-        self._accelerate(inside, bank, program)
+        core, bank, decoder = self._begin(inside)
+        inside.submodules.store = store = SharedStore(config=self.config, address_bits=len(decoder.program.address))
+        waits = self._fill_store(inside, decoder, store)
+        self._attend(inside, core, bank, receiver, pause | waits)
+        self._accelerate(inside, bank, store)
         m.submodules.inside = ResetInserter(pause)(inside)
         return m
 
-    def _accelerate(self, m, bank, program):
+    def _core_memory(self, m):
+        return super()._core_memory(m) if self._flash is None else None
+
+    def _fill_store(self, m, decoder, store):
+        """Connect the core to the store; return whether it waits until its firmware is there."""
+        if self._flash is None:
+            connect(m, decoder.program, store.bus)
+            return C(0)
+        m.submodules.shared = shared = FirmwareInStore(config=self.config, flash=self._flash)
+        connect(m, decoder.firmware, shared.firmware)
+        connect(m, decoder.program, shared.program)
+        connect(m, shared.store, store.bus)
+        connect(m, shared.pins, flipped(self.flash))
+        return ~shared.done
+
+    def _accelerate(self, m, bank, store):
         """Give the accelerator its items and its program, and keep what it says until the firmware takes it."""
         accelerator, reader = SerialCore(config=self.config), CounterReader()
-        m.submodules.store = store = SharedStore(config=self.config, address_bits=len(program.address))
         items = SyncFIFOBuffered(width=len(accelerator.pixels.payload), depth=ITEMS)
         logits = SyncFIFOBuffered(width=self.config.current_bits, depth=LOGITS)
         for name, part in {"accelerator": accelerator, "reader": reader, "items": items, "logits": logits}.items():
             m.submodules[name] = ResetInserter(bank.control_reset)(part)
-        connect(m, program, store.bus)
         connect(m, accelerator.counters, reader.i)
         lost, overflow = self._feed(m, bank, items, accelerator.pixels), Signal()
         m.d.comb += [

@@ -77,9 +77,9 @@ class Soc(System):
 
     def _inside(self, m, receiver, guard, held):
         """Everything that a break resets."""
-        core, bank, program = self._begin(m)
-        m.submodules.port = port = MemoryPort(config=self.config, address_bits=len(program.address))
-        connect(m, program, port.core)
+        core, bank, decoder = self._begin(m)
+        m.submodules.port = port = MemoryPort(config=self.config, address_bits=len(decoder.program.address))
+        connect(m, decoder.program, port.core)
         connect(m, port.memory, guard.inner)
         self._attend(m, core, bank, receiver, held)
         self._accelerate(m, bank, port)

@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out, connect
 from hw.config import HardwareConfig
 from hw.serial.config import SerialConfig
 from hw.soc.bank import RegisterBank
-from hw.soc.bus import WORD_BITS, BusDecoder
+from hw.soc.bus import WORD_BITS, BusDecoder, connect_words
 from hw.soc.cpu import PICORV32, Core
 from hw.soc.ram import BusMemory
 from hw.soc.registers import REGISTERS
@@ -82,18 +82,22 @@ class System(wiring.Component):
         line = {"receive": In(1, init=1), "send": Out(1, init=1)}
         super().__init__(line | (members or {}) | {"trap": Out(1)})
 
-    def _begin(self, m: Module) -> tuple[Core, RegisterBank, wiring.PureInterface]:
-        """The core and what is on its bus; return it, the registers, and its bus to the program."""
+    def _begin(self, m: Module) -> tuple[Core, RegisterBank, BusDecoder]:
+        """The core and what is on its bus; return it, the registers, and its bus to everything else."""
         m.submodules.core = core = Core()
         m.submodules.decoder = decoder = BusDecoder(targets=TARGETS, select_bits=SELECT_BITS)
-        m.submodules.firmware = firmware = BusMemory(depth=self._firmware_bytes // 4, init=self._firmware)
+        memory = self._core_memory(m)
         m.submodules.bank = bank = RegisterBank(registers=REGISTERS)
         connect(m, core.bus, decoder.bus)
-        for target, part in ((decoder.firmware, firmware.bus), (decoder.registers, bank.bus)):
-            # Each has fewer words than its place.
-            m.d.comb += [part.address.eq(target.address), target.ready.eq(part.ready), target.answer.eq(part.answer)]
-            m.d.comb += [getattr(part, name).eq(getattr(target, name)) for name in ("valid", "mask", "data")]
-        return core, bank, decoder.program
+        if memory is not None:
+            connect_words(m, decoder.firmware, memory)
+        connect_words(m, decoder.registers, bank.bus)
+        return core, bank, decoder
+
+    def _core_memory(self, m: Module) -> wiring.PureInterface | None:
+        """Add the memory of the core; return its bus, or None where it is not here."""
+        m.submodules.firmware = firmware = BusMemory(depth=self._firmware_bytes // 4, init=self._firmware)
+        return firmware.bus
 
     def _attend(self, m: Module, core: Core, bank: RegisterBank, receiver: Receiver, held: Signal) -> None:
         """Connect the core's reset, and the registers but for those of the accelerator."""

@@ -1,9 +1,11 @@
 """Amaranth components as RTLIL, the language that Yosys reads."""
 
 from collections.abc import Mapping
+from unittest.mock import patch
 
 from amaranth.back import rtlil
-from amaranth.hdl import Const, Fragment, Value
+from amaranth.build import Platform
+from amaranth.hdl import Const, Elaboratable, Fragment, Value
 from amaranth.hdl._ast import SignalDict
 from amaranth.hdl._ir import PortDirection, build_netlist
 from amaranth.lib import wiring
@@ -77,6 +79,16 @@ class _Emitter(rtlil.ModuleEmitter):
                 "PRIORITY": 0,
             },
         )
+
+
+def prepare(platform: Platform, design: Elaboratable, name: str) -> Mapping[str, str | bytes]:
+    """Return the files that a platform makes of a design, by their names, with the emitter above.
+
+    The same text for the same design, on every machine.
+    """
+    # A platform calls Amaranth's own emitter, and has no place where another one could be named.
+    with patch.object(rtlil, "ModuleEmitter", _Emitter):
+        return platform.prepare(design, name, emit_src=False).files
 
 
 def _convert(component: wiring.Component, ports: Mapping[str, tuple[Value, PortDirection]]) -> str:

@@ -12,8 +12,10 @@ from golden.calibrate import init_model
 from golden.config import ModelConfig
 from golden.data import fit_images, load_bundled
 from golden.errors import SaformerError
+from hw.boards.catalogue import find_board
 from hw.compile.serial import lower_serial
 from hw.serial.config import SERIAL
+from hw.soc.serial import FIRMWARE_BYTES
 from hw.soc.system import build_hash
 from scripts.cli import main
 from sim.board import BoardLine, SimulatedBoard
@@ -22,7 +24,7 @@ from sim.native import NativeModel
 from sim.serial_device import SerialDevice
 from tests.firmware.garbage import garbage
 
-CONFIG = SERIAL["serial"]
+CONFIG, SMALL = SERIAL["serial"], SERIAL["serial-8"]
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,45 @@ def link(line):
 def sample(*, seed=1, **changes):
     shape = {"name": "sample", "dim": 8, "depth": 1, "image_size": 4, "windows": 1}
     return init_model(ModelConfig(**shape | changes), seed=seed)
+
+
+@pytest.fixture(scope="module")
+def flashed():
+    """A board like the iCEBreaker: the firmware comes out of a flash chip into the store."""
+    board = SimulatedBoard(
+        config=SMALL, memory_bytes=0, firmware=firmware.image(), flash=find_board("icebreaker").flash
+    )
+    with NativeModel(board) as running:
+        yield BoardLine(running)
+        assert not running.get("trap")
+
+
+def test_firmware_out_of_a_flash_chip(flashed):
+    link, model = Link(flashed, patience=60.0), sample()
+    identity = link.hello()
+    assert (identity.memory_bytes, identity.broken_words) == (65536 - FIRMWARE_BYTES, 0)
+    board = SerialDevice(link, identity, lower_serial(model, SMALL), cycles_per_second=100_000)
+    assert board.run(model, images()).mismatches == ()
+
+
+def test_after_a_break_it_is_copied_again_and_the_program_stays(flashed):
+    link, model = Link(flashed, patience=60.0), sample()
+    lowered = lower_serial(model, SMALL)
+    SerialDevice(link, link.hello(), lowered, cycles_per_second=100_000)
+    flashed.restart()
+    sent = []
+    board = SerialDevice(link, link.hello(), lowered, cycles_per_second=100_000, progress=sent.append)
+    assert sent == []
+    assert board.run(model, images()).mismatches == ()
+
+
+def test_the_firmware_is_out_of_reach(flashed):
+    link = Link(flashed, patience=60.0)
+    end = link.hello().memory_bytes
+    with pytest.raises(SaformerError, match="address"):
+        link.write(end, bytes(4))
+    with pytest.raises(SaformerError, match="address"):
+        link.read(end, 1)
 
 
 def images(count=1):

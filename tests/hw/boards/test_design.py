@@ -1,12 +1,14 @@
 """A board's design as text, and the estimate of its block RAMs."""
 
+import struct
 from dataclasses import replace
 
 import pytest
 
+import firmware
 from golden.errors import SaformerError
 from hw.boards.catalogue import BOARDS, find_board
-from hw.boards.design import block_memories, design_text, estimate_luts
+from hw.boards.design import block_memories, design_text, estimate_luts, load_content, memory_bytes
 from hw.config import HARDWARE
 from hw.serial.config import SERIAL
 from hw.synth.devices import DEVICES
@@ -19,7 +21,7 @@ def test_boards_are_complete(name):
     assert board.name == name
     assert DEVICES[board.device].bitstream is not None
     if board.hardware in SERIAL:
-        assert board.memory_bytes == SERIAL[board.hardware].store_bytes
+        assert board.memory_bytes == memory_bytes(board, SERIAL[board.hardware])
     else:
         assert board.memory_bytes % HARDWARE[board.hardware].bus_bytes == 0
     # The receiver stands 4 % at the end of a byte; half of it is the other end's.
@@ -71,6 +73,33 @@ def test_a_board_with_the_serial_accelerator():
     assert (found["top.soc.inside.store.words.memory"], found["top.soc.inside.firmware.words"]) == (16, 4)
     assert sum(found.values()) < device.capacity["block"]
     assert estimate_luts(board, config) < device.capacity["lut"] / 4
+
+
+def test_a_board_with_its_firmware_in_a_flash_chip():
+    board = find_board("icebreaker")
+    config, device = SERIAL[board.hardware], DEVICES[board.device]
+    text = design_text(board, config)
+    assert "set_io spi_flash_1x_0__cipo__io 17\n" in text.constraints
+    found = block_memories(text.rtlil, device)
+    assert not any("firmware" in path for path in found)
+    assert estimate_luts(board, config) < device.capacity["lut"]
+
+
+def test_firmware_stands_behind_the_bitstream():
+    board = find_board("icebreaker")
+    content = load_content(board, bytes(100))
+    assert (content[:100], set(content[100 : board.flash])) == (bytes(100), {0xFF})
+    assert content[board.flash :] == struct.pack(f"<{len(firmware.image())}I", *firmware.image()).ljust(8192, b"\0")
+    assert load_content(find_board("ulx3s-85f"), bytes(100)) == bytes(100)
+    with pytest.raises(SaformerError, match="the bitstream has 131073 bytes, and the firmware is to be at 131072"):
+        load_content(board, bytes(board.flash + 1))
+
+
+def test_only_the_serial_accelerator_leaves_the_firmware_in_a_flash_chip():
+    with pytest.raises(SaformerError, match="small: this board has no room for firmware beside it"):
+        design_text(find_board("icebreaker"), HARDWARE["small"])
+    with pytest.raises(SaformerError, match="store_depth must be a multiple of 2048 and at least twice that"):
+        design_text(find_board("icebreaker"), replace(SERIAL["serial-8"], store_depth=2048))
 
 
 def test_memory_must_be_whole_words():
