@@ -14,7 +14,7 @@ from golden.errors import SaformerError
 from golden.files import write_atomically
 from hw.boards.board import Board
 from hw.boards.catalogue import BOARDS, find_board
-from hw.boards.design import DesignText, block_memories, design_text, estimate_luts, load_content, memory_bytes
+from hw.boards.design import DesignText, design_text, estimate_luts, load_content, memory_bytes, ram_use
 from hw.compile.lowering import Lowered
 from hw.compile.serial import SerialLowered, lower_on
 from hw.config import HardwareConfig
@@ -27,7 +27,7 @@ from hw.synth.flow import TOP, Netlist, UnroutableError, flow_script, make_bitst
 from scripts.estimate import golden_activity
 from scripts.inputs import JsonFile, NamedModel, load_images, resolve_model
 from scripts.outputs import ensure_folder, ensure_writable, write_json, write_text
-from scripts.tables import bars, console, integer, percent, table
+from scripts.tables import RESOURCES, bars, console, integer, percent, table
 from sim.device import plan_memory
 from sim.serial import cosim_serial
 from sim.serial_device import plan_serial
@@ -108,7 +108,7 @@ def preflight(
 ) -> dict:
     """Return what the design will take of the device, and the model of the board's memory."""
     device = DEVICES[board.device]
-    blocks = block_memories(text.rtlil, device)
+    rams = ram_use(text.rtlil, device)
     serial = isinstance(config, SerialConfig)
     plan = None if lowered is None else plan_serial(lowered) if serial else plan_memory(lowered)
     return {
@@ -116,9 +116,12 @@ def preflight(
         "device": board.device,
         "hardware": asdict(config),
         "build_hash": f"{build_hash(config):#010x}",
-        "estimated": {"lut": estimate_luts(board, config), "block": sum(blocks.values())},
+        "estimated": {
+            "lut": estimate_luts(board, config),
+            **{resource: sum(memories.values()) for resource, memories in rams.items()},
+        },
         "capacity": dict(device.capacity),
-        "block_memories": blocks,
+        "memories": rams,
         "program_memory": {"bytes": memory_bytes(board, config), "needed": None if plan is None else plan.size},
         "model": None if lowered is None else lowered.model.name,
     }
@@ -132,10 +135,14 @@ def check_fit(figures: dict) -> None:
             f"{figures['model']} needs {integer(memory['needed'])} bytes of program memory, {figures['board']} has "
             f"{integer(memory['bytes'])}: use a smaller model, or a board with more memory"
         )
+    smaller = "smaller memories in a TOML file for --hw, or fewer lanes"
     for resource, name, change in (
-        ("block", "block RAMs", "smaller memories in a TOML file for --hw, or fewer lanes"),
+        ("block", "block RAMs", smaller),
+        ("single_port", "single-port RAMs", smaller),
         ("lut", "LUTs", "fewer lanes"),
     ):
+        if resource not in figures["estimated"]:
+            continue
         needed, there = figures["estimated"][resource], figures["capacity"][resource]
         if needed > there:
             raise SaformerError(
@@ -257,11 +264,14 @@ def _list() -> None:
 def _print_preflight(figures: dict) -> None:
     """Print what will be needed."""
     out, capacity, estimated = console(), figures["capacity"], figures["estimated"]
-    blocks = sorted(figures["block_memories"].items(), key=lambda item: -item[1])
-    rows = [(_short(name), integer(count), "") for name, count in blocks[:LARGEST]]
-    rows.append(("other memories", integer(sum(count for _, count in blocks[LARGEST:])), ""))
-    for resource, name in (("block", "block RAM"), ("lut", "LUT, about")):
-        rows.append((name, integer(estimated[resource]), f"{percent(estimated[resource] / capacity[resource])}"))
+    rows = []
+    for resource, name in (("block", "block RAM"), ("single_port", "single-port RAM"), ("lut", "LUT, about")):
+        memories = sorted(figures["memories"].get(resource, {}).items(), key=lambda item: -item[1])
+        rows += [(_short(path), integer(count), "") for path, count in memories[:LARGEST]]
+        if rest := memories[LARGEST:]:
+            rows.append(("other memories", integer(sum(count for _, count in rest)), ""))
+        if resource in estimated:
+            rows.append((name, integer(estimated[resource]), f"{percent(estimated[resource] / capacity[resource])}"))
     memory = figures["program_memory"]
     if memory["needed"] is not None:
         rows.append(("program memory, bytes", integer(memory["needed"]), percent(memory["needed"] / memory["bytes"])))
@@ -278,7 +288,8 @@ def _print(path: Path, figures: dict) -> None:
     out, used = console(), figures["netlist"]
     resources = ", ".join(
         f"{integer(used[key])} {name} ({percent(used[key] / figures['capacity'][key])})"
-        for key, name in (("lut", "LUT"), ("ff", "FF"), ("block", "block RAM"))
+        for key, name in RESOURCES.items()
+        if key in used
     )
     out.print(f"bitstream   {path}, SHA-256 {figures['bitstream_sha256'][:16]}", soft_wrap=True)
     out.print(f"hardware    {figures['hardware']['name']}, build {figures['build_hash']}; {resources}", soft_wrap=True)

@@ -19,7 +19,7 @@ from hw.synth.harness import Harness
 from hw.synth.rtlil import to_rtlil
 from scripts.inputs import JsonFile
 from scripts.outputs import ensure_writable, write_json
-from scripts.tables import bars, console, integer, percent, table
+from scripts.tables import RESOURCES, bars, console, integer, percent, table
 
 OBSERVERS = ("trace_",)
 """Ports that only a simulation looks at: on a device they are not connected."""
@@ -29,10 +29,6 @@ SPLIT = ("engine", "core")
 
 WORKERS = 2
 """Tools that run side by side."""
-
-RESOURCES = {"lut": "LUT", "ff": "FF", "block": "block RAM", "single_port": "single-port RAM"}
-"""What the resources are called in print."""
-
 
 def synth(
     hardware: Annotated[

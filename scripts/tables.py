@@ -11,6 +11,9 @@ from rich.table import Table
 WIDTH = 120
 """Columns of a table where the output is not a terminal."""
 
+RESOURCES = {"lut": "LUT", "ff": "FF", "block": "block RAM", "single_port": "single-port RAM"}
+"""What the resources of a device are called."""
+
 
 def console(*, error: bool = False) -> Console:
     """Return where a command prints: the standard output, or the standard error."""

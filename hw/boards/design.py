@@ -43,13 +43,15 @@ def design_text(board: Board, config: HardwareConfig | SerialConfig) -> DesignTe
     return DesignText(rtlil=rtlil, constraints=files[DEVICES[board.device].bitstream.constraints])
 
 
-def block_memories(rtlil: str, device: Device) -> dict[str, int]:
-    """Return the block RAMs of a device that every memory takes, by its path: the smallest number that holds it."""
-    return {
-        path: min(-(-depth // entries) * -(-width // bits) for entries, bits in device.blocks)
-        for path, (width, depth) in memory_sizes(rtlil, TOP).items()
-        if depth >= SMALLEST_BLOCK
-    }
+def ram_use(rtlil: str, device: Device) -> dict[str, dict[str, int]]:
+    """Return the RAMs of a device that every memory takes, by resource and path: the smallest number that holds it."""
+    found: dict[str, dict[str, int]] = {"block": {}} | ({"single_port": {}} if device.single_ports else {})
+    for path, size in memory_sizes(rtlil, TOP).items():
+        if size.depth >= SMALLEST_BLOCK:
+            resource = "single_port" if size.undefined and device.single_ports else "block"
+            shapes = device.single_ports if resource == "single_port" else device.blocks
+            found[resource][path] = min(-(-size.depth // entries) * -(-size.width // bits) for entries, bits in shapes)
+    return found
 
 
 def memory_bytes(board: Board, config: HardwareConfig | SerialConfig) -> int:

@@ -46,6 +46,7 @@ class Device:
         no two match the same; cells of other types are free or counted with others
     capacity : how many of each resource there are
     blocks : entries and width that a block RAM can have
+    single_ports : the same of a single-port RAM, on devices that have some
     out_of_context : whether a design can be routed without pins; else its ports go through shift registers
     pins : where these and the clock are, for a router that does not choose pins by itself
     """
@@ -59,6 +60,7 @@ class Device:
     weights: Mapping[str, Mapping[str, int]]
     capacity: Mapping[str, int]
     blocks: tuple[tuple[int, int], ...]
+    single_ports: tuple[tuple[int, int], ...] = ()
     out_of_context: bool = False
     pins: Mapping[str, str] = field(default_factory=dict)
 
@@ -174,6 +176,7 @@ DEVICES = {
             weights=_ICE40,
             capacity={"lut": 5280, "ff": 5280, "block": 30, "single_port": 4},
             blocks=_BLOCKS_4K,
+            single_ports=((16384, 16),),
         ),
         _gowin("gw2a-18", "GW2A-LV18PG256C8/I7", "GW2A-18", (20736, 15552, 46), ("H11", "T10", "T13", "M11")),
         _gowin("gw1n-9", "GW1NR-LV9QN88PC6/I5", "GW1N-9C", (8640, 6480, 26), ("52", "3", "18", "17")),

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 from golden.errors import SaformerError
+from hw.memory.memory import UNDEFINED
 from hw.synth.devices import PINS_FILE, Device
 from hw.synth.tools import cached_folder, run_tool, run_yosys
 
@@ -24,7 +26,7 @@ REPORT = "report.json"
 """What nextpnr reports, in the folder that it runs in."""
 
 _MAPPED = re.compile(r"^mapping memory (\S+) via (\S+)$|^using FF mapping for memory (\S+)$", re.MULTILINE)
-_MEMORY = re.compile(r"^  memory width (\d+) size (\d+) \\(\S+)$", re.MULTILINE)
+_MEMORY = re.compile(rf"^(  attribute \\{UNDEFINED} 1\n)?  memory width (\d+) size (\d+) \\(\S+)$", re.MULTILINE)
 _VERILOG = (
     *("read_rtlil top.il", "proc -nomux -norom", "memory_collect"),
     # Where one bit of several selects, which foreign modules have, this would be a case with overlapping patterns.
@@ -72,15 +74,26 @@ def hierarchy(rtlil: str) -> dict[str, dict[str, str]]:
 
 def memory_depths(rtlil: str, top: str) -> dict[str, int]:
     """Return the entries of every memory below a module, by the path that it has in the netlist."""
-    return {path: depth for path, (_, depth) in memory_sizes(rtlil, top).items()}
+    return {path: size.depth for path, size in memory_sizes(rtlil, top).items()}
 
 
-def memory_sizes(rtlil: str, top: str) -> dict[str, tuple[int, int]]:
-    """Return width and entries of every memory below a module, by the path that it has in the netlist."""
+class MemorySize(NamedTuple):
+    """Width and entries of a memory, and whether it has no value after power-up: a single-port RAM will do."""
+
+    width: int
+    depth: int
+    undefined: bool
+
+
+def memory_sizes(rtlil: str, top: str) -> dict[str, MemorySize]:
+    """Return the sizes of every memory below a module, by the path that it has in the netlist."""
     modules, inside = _modules(rtlil), hierarchy(rtlil)
 
-    def below(name: str, path: str) -> dict[str, tuple[int, int]]:
-        found = {f"{path}.{name}": (int(width), int(depth)) for width, depth, name in _MEMORY.findall(modules[name])}
+    def below(name: str, path: str) -> dict[str, MemorySize]:
+        found = {
+            f"{path}.{memory}": MemorySize(int(width), int(depth), bool(undefined))
+            for undefined, width, depth, memory in _MEMORY.findall(modules[name])
+        }
         for instance, module in inside[name].items():
             if module in modules:
                 found |= below(module, f"{path}.{instance}")

@@ -8,7 +8,7 @@ import pytest
 import firmware
 from golden.errors import SaformerError
 from hw.boards.catalogue import BOARDS, find_board
-from hw.boards.design import block_memories, design_text, estimate_luts, load_content, memory_bytes
+from hw.boards.design import design_text, estimate_luts, load_content, memory_bytes, ram_use
 from hw.config import HARDWARE
 from hw.serial.config import SERIAL
 from hw.synth.devices import DEVICES
@@ -45,7 +45,7 @@ ON_CHIP = replace(find_board("ulx3s-85f"), sdram=None, memory_bytes=192 * 1024)
 
 def test_block_memories_are_the_smallest_number_that_holds_a_memory():
     text = design_text(ON_CHIP, HARDWARE["small"])
-    found = block_memories(text.rtlil, DEVICES["lfe5u-85f"])
+    found = ram_use(text.rtlil, DEVICES["lfe5u-85f"])["block"]
     # 49,152 words of 32 bits, and 4,096 words of 32 bits.
     assert found["top.memory.words"] == 96
     assert found["top.soc.inside.firmware.words"] == 8
@@ -61,7 +61,7 @@ def test_a_board_that_is_not_in_the_catalogue():
     text = design_text(ICEPI_ZERO, HARDWARE["little"])
     assert 'LOCATE COMP "uart_0__tx__io" SITE "K15";' in text.constraints
     assert 'LOCATE COMP "sdram_0__clk__io" SITE' in text.constraints
-    assert sum(block_memories(text.rtlil, DEVICES["lfe5u-25f"]).values()) < DEVICES["lfe5u-25f"].capacity["block"]
+    assert sum(ram_use(text.rtlil, DEVICES["lfe5u-25f"])["block"].values()) < DEVICES["lfe5u-25f"].capacity["block"]
     assert estimate_luts(ICEPI_ZERO, HARDWARE["little"]) < DEVICES["lfe5u-25f"].capacity["lut"]
 
 
@@ -69,7 +69,7 @@ def test_a_board_with_the_serial_accelerator():
     board = TANG_PRIMER_20K
     config, device = SERIAL[board.hardware], DEVICES[board.device]
     text = design_text(board, config)
-    found = block_memories(text.rtlil, device)
+    found = ram_use(text.rtlil, device)["block"]
     assert (found["top.soc.inside.store.words.memory"], found["top.soc.inside.firmware.words"]) == (16, 4)
     assert sum(found.values()) < device.capacity["block"]
     assert estimate_luts(board, config) < device.capacity["lut"] / 4
@@ -80,8 +80,10 @@ def test_a_board_with_its_firmware_in_a_flash_chip():
     config, device = SERIAL[board.hardware], DEVICES[board.device]
     text = design_text(board, config)
     assert "set_io spi_flash_1x_0__cipo__io 17\n" in text.constraints
-    found = block_memories(text.rtlil, device)
-    assert not any("firmware" in path for path in found)
+    found = ram_use(text.rtlil, device)
+    assert not any("firmware" in path for path in found["block"])
+    assert sum(found["block"].values()) <= device.capacity["block"]
+    assert sorted(found["single_port"].values()) == [1, 1, 2]
     assert estimate_luts(board, config) < device.capacity["lut"]
 
 
