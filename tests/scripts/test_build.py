@@ -10,11 +10,12 @@ from amaranth.lib import io
 from golden.errors import SaformerError
 from hw.boards.design import DesignText
 from hw.boards.ecpix5 import ECPIX5_85F
+from hw.boards.icebreaker import ICEBREAKER
+from hw.boards.tang_primer_20k import TANG_PRIMER_20K
 from hw.synth.devices import DEVICES
 from hw.synth.flow import UnroutableError
 from scripts import build as command
 from scripts.cli import main
-from tests.hw.boards.others import TANG_PRIMER_20K
 from tests.scripts.errors import error_of
 
 
@@ -66,7 +67,7 @@ def test_the_same_inputs_and_seed_give_the_same_bytes(small, monkeypatch, capsys
     assert "saformer load --board ulx3s-85f" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("board", "suffix"), [(ECPIX5_85F, ".bit"), (TANG_PRIMER_20K, ".fs")])
+@pytest.mark.parametrize(("board", "suffix"), [(ECPIX5_85F, ".bit"), (TANG_PRIMER_20K, ".fs"), (ICEBREAKER, ".bin")])
 def test_other_devices_have_bitstreams_too(small, monkeypatch, board, suffix):
     monkeypatch.setattr(command, "find_board", lambda name: board)
     assert main(["build", "--board", board.name, "--out", str(small)]) == 0
