@@ -14,7 +14,7 @@ from hw.serial.accelerator import SerialAccelerator
 from hw.serial.config import SERIAL, SerialConfig, load_either
 from hw.synth.devices import Device, find_device
 from hw.synth.figures import SHARED, WHOLE, by_component, clock, critical_path, limit, misplaced, placed
-from hw.synth.flow import TOP, Netlist, hierarchy, memory_depths, place_and_route, synthesise
+from hw.synth.flow import TOP, Netlist, UnroutableError, hierarchy, memory_depths, place_and_route, synthesise
 from hw.synth.harness import Harness
 from hw.synth.rtlil import to_rtlil
 from scripts.inputs import JsonFile
@@ -62,10 +62,11 @@ def synth(
         netlists = _synthesise(design, target, parts, progress)
         figures = summarise(config, target, netlists, memory_depths(design, TOP))
         if route:
-            routed = _route(netlists[WHOLE], target, seeds, freq, progress)
+            routed, unrouted = _route(netlists[WHOLE], target, seeds, freq, progress)
             worst = min(routed, key=lambda report: clock([report])["worst"])
-            figures |= {"megahertz": clock(routed), "critical_path": asdict(critical_path(worst))}
-            figures |= {"path": str(critical_path(worst)), "seeds": seeds, "freq": freq, "placed": placed(worst)}
+            figures |= {"megahertz": clock(routed, unrouted=len(unrouted)), "seeds": seeds, "unrouted": unrouted}
+            figures |= {"critical_path": asdict(critical_path(worst)), "path": str(critical_path(worst))}
+            figures |= {"freq": freq, "placed": placed(worst)}
     if json is not None:
         write_json(json, figures)
     _print(figures)
@@ -110,23 +111,35 @@ def _synthesise(design: str, device: Device, parts: dict[str, str], progress: Pr
         return dict(zip(modules, executor.map(one, modules), strict=True))
 
 
-def _route(netlist: Netlist, device: Device, seeds: int, freq: float, progress: Progress) -> list[dict]:
-    """Place and route with every seed; return the reports."""
+def _route(
+    netlist: Netlist, device: Device, seeds: int, freq: float, progress: Progress
+) -> tuple[list[dict], list[int]]:
+    """Place and route with every seed; return the reports, and the seeds with which routing does not end.
+
+    Raises UnroutableError if it ends with none of them.
+    """
     task = progress.add_task(f"place and route, {seeds} seeds", total=seeds)
 
-    def one(seed: int) -> dict:
+    def one(seed: int) -> dict | UnroutableError:
         own = progress.add_task(f"seed {seed}", total=None)
 
         def tell(stage: str) -> None:
             progress.update(own, description=f"seed {seed}: {stage}")
 
-        report = place_and_route(netlist, device, seed=seed, megahertz=freq, watch=tell)
-        progress.remove_task(own)
-        progress.advance(task)
-        return report
+        try:
+            return place_and_route(netlist, device, seed=seed, megahertz=freq, watch=tell)
+        except UnroutableError as error:
+            return error
+        finally:
+            progress.remove_task(own)
+            progress.advance(task)
 
     with ThreadPoolExecutor(WORKERS) as executor:
-        return list(executor.map(one, range(1, seeds + 1)))
+        results = dict(enumerate(executor.map(one, range(1, seeds + 1)), start=1))
+    unrouted = {seed: result for seed, result in results.items() if isinstance(result, UnroutableError)}
+    if len(unrouted) == seeds:
+        raise unrouted[1]
+    return [result for seed, result in results.items() if seed not in unrouted], list(unrouted)
 
 
 def summarise(
@@ -171,4 +184,6 @@ def _print(figures: dict) -> None:
             f"clock     {achieved['median']:.1f} MHz in the median of {figures['seeds']} seeds, "
             f"{achieved['worst']:.1f} MHz in the worst"
         )
+        if figures["unrouted"]:
+            out.print(f"unrouted  seeds {', '.join(map(str, figures['unrouted']))}: 0 MHz in the median")
         out.print(f"path      {figures['path']}")

@@ -194,7 +194,7 @@ SERIAL = {
         # Leaves the block RAMs of an iCE40 UP5K that a core and its queues take.
         SerialConfig(name="serial-8", lanes=8),
         # For `micro`: fills the block RAMs of a Gowin GW2A-18, together with core and queues.
-        SerialConfig(name="serial-20k", words=2, stream_words=2, store_depth=6144),
+        SerialConfig(name="serial-20k", lanes=8, store_depth=6144),
     )
 }
 """The named configurations."""

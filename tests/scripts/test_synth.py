@@ -5,6 +5,7 @@ import json
 import pytest
 
 import scripts.synth as command
+from hw.synth.flow import UnroutableError
 from scripts.cli import main
 from tests.hw.synth.samples import Pair
 
@@ -67,3 +68,31 @@ def test_bad_input_is_one_line(capsys, arguments, message):
     assert (status, lines) == (2, [])
     assert errors.startswith(f"error: {message}")
     assert errors.count("\n") == 1
+
+
+def unroutable(monkeypatch, *seeds):
+    """Let routing not end with some seeds."""
+    place_and_route = command.place_and_route
+
+    def place(netlist, device, *, seed, **options):
+        if seed in seeds:
+            raise UnroutableError(f"seed {seed}: wires are left")
+        return place_and_route(netlist, device, seed=seed, **options)
+
+    monkeypatch.setattr(command, "place_and_route", place)
+
+
+def test_a_seed_that_is_not_routed_counts_as_the_slowest(capsys, monkeypatch, tmp_path):
+    unroutable(monkeypatch, 1)
+    path = tmp_path / "figures.json"
+    status, lines, _ = run(capsys, "--device", "lfe5u-25f", "--seeds", "3", "--freq", "50", "--json", str(path))
+    figures = json.loads(path.read_text())
+    assert (status, figures["unrouted"]) == (0, [1])
+    assert figures["megahertz"]["median"] == figures["megahertz"]["worst"] <= figures["megahertz"]["best"]
+    assert ["unrouted", "seeds", "1:", "0", "MHz", "in", "the", "median"] in lines
+
+
+def test_an_error_where_no_seed_is_routed(capsys, monkeypatch):
+    unroutable(monkeypatch, 1, 2)
+    status, lines, errors = run(capsys, "--device", "lfe5u-25f", "--seeds", "2", "--freq", "50")
+    assert (status, lines, errors) == (2, [], "error: seed 1: wires are left\n")
