@@ -41,7 +41,7 @@ class FlashChip(wiring.Component):
         m = Module()
         pins, before, awake = self.pins, Signal(), Signal()
         waking, heard = Signal(range(self._wake_cycles + 1)), Signal(8 + ADDRESS_BITS)
-        bits, reading, place = Signal(range(8 + ADDRESS_BITS + 1)), Signal(), Signal(3 + ADDRESS_BITS)
+        bits, reading = Signal(range(8 + ADDRESS_BITS + 1)), Signal()
         hears, speaks = pins.select & pins.clock & ~before, pins.select & ~pins.clock & before
         complete = hears & (bits == 8 + ADDRESS_BITS - 1)
         word = Cat(pins.command, heard)
@@ -49,9 +49,9 @@ class FlashChip(wiring.Component):
         with m.If(hears):
             m.d.sync += [heard.eq(word), bits.eq(Mux(bits == 8 + ADDRESS_BITS, bits, bits + 1))]
         with m.If(complete & awake & (word[ADDRESS_BITS : ADDRESS_BITS + 8] == READ)):
-            m.d.sync += [reading.eq(1), place.eq(word[:ADDRESS_BITS] << 3)]
+            m.d.sync += reading.eq(1)
         with m.If(speaks & reading):
-            m.d.sync += [pins.answer.eq(self._bit(m, place)), place.eq(place + 1)]
+            m.d.sync += pins.answer.eq(self._bits(m, complete, word[:ADDRESS_BITS], speaks))
         with m.If(waking != 0):
             m.d.sync += [waking.eq(waking - 1), awake.eq(waking == 1)]
         with m.If(~pins.select):
@@ -60,10 +60,16 @@ class FlashChip(wiring.Component):
                 m.d.sync += waking.eq(self._wake_cycles)
         return m
 
-    def _bit(self, m, place):
-        """The bit at a place: bytes one after the other, the highest bit of each first."""
+    def _bits(self, m, begins, address, goes_on):
+        """The bit at a place, which begins at the highest of a byte; return it, in the cycles after these."""
+        place, following, offset = Signal(3 + ADDRESS_BITS), Signal(3 + ADDRESS_BITS), Signal(ADDRESS_BITS)
         m.submodules.words = words = memory.Memory(shape=WORD_BITS, depth=len(self._words), init=self._words)
-        port, offset = words.read_port(domain="comb"), Signal(ADDRESS_BITS)
-        m.d.comb += [offset.eq(place[3:] - self._address), port.addr.eq(offset[2:])]
-        written = (place[3:] >= self._address) & (offset < WORD_BITS // 8 * len(self._words))
-        return Mux(written, port.data.bit_select(Cat(~place[:3], offset[:2]), 1), 1)
+        port, first, size = words.read_port(), self._address, WORD_BITS // 8 * len(self._words)
+        m.d.comb += [
+            following.eq(Mux(begins, address << 3, place + goes_on)),
+            offset.eq(following[3:] - first),
+            port.addr.eq(offset[2:]),
+        ]
+        written = Signal()
+        m.d.sync += [place.eq(following), written.eq((following[3:] >= first) & (offset < size))]
+        return Mux(written, port.data.bit_select(Cat(~place[:3], (place[3:] - first)[:2]), 1), 1)

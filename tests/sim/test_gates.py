@@ -12,6 +12,7 @@ from golden.calibrate import init_model
 from golden.data import fit_images, load_bundled
 from golden.errors import SaformerError
 from hw.accelerator import Accelerator
+from hw.boards.catalogue import find_board
 from hw.compile.fit import fit
 from hw.compile.serial import lower_serial
 from hw.config import HardwareConfig
@@ -70,14 +71,21 @@ def test_the_netlist_of_the_serial_accelerator_gives_the_same_bits(options):
     assert run.mismatches == ()
 
 
-def test_the_netlist_of_the_soc_boots_and_answers():
-    size = 4096
-    board, same = (SimulatedBoard(config=HARDWARE, memory_bytes=size, firmware=firmware.image()) for _ in range(2))
+SOCS = {
+    "large": {"config": HARDWARE, "memory_bytes": 4096},
+    "serial": {"config": SERIAL["serial-8"], "memory_bytes": 56 * 1024, "flash": find_board("icebreaker").flash},
+}
+"""SoCs: one with its memories inside, and that of the iCEBreaker, whose firmware comes out of a flash chip."""
+
+
+@pytest.mark.parametrize("kind", SOCS.values(), ids=SOCS)
+def test_the_netlist_of_the_soc_boots_and_answers(kind):
+    board, same = (SimulatedBoard(firmware=firmware.image(), **kind) for _ in range(2))
     with NativeModel(board, gates=gate_level(same)) as running:
         link = Link(BoardLine(running), patience=1.0)
         identity = link.hello()
-        assert (identity.ident, identity.build) == (IDENT, build_hash(HARDWARE))
-        assert (identity.memory_bytes, identity.broken_words) == (size, 0)
+        assert (identity.ident, identity.build) == (IDENT, build_hash(kind["config"]))
+        assert (identity.memory_bytes, identity.broken_words) == (kind["memory_bytes"], 0)
         content = bytes(range(64))
         link.write(64, content)
         assert link.check(64, len(content) // 4, patience=1.0) == zlib.crc32(content)
