@@ -50,8 +50,9 @@ class FlashChip(wiring.Component):
             m.d.sync += [heard.eq(word), bits.eq(Mux(bits == 8 + ADDRESS_BITS, bits, bits + 1))]
         with m.If(complete & awake & (word[ADDRESS_BITS : ADDRESS_BITS + 8] == READ)):
             m.d.sync += reading.eq(1)
+        bit = self._bits(m, complete, word[:ADDRESS_BITS], speaks)
         with m.If(speaks & reading):
-            m.d.sync += pins.answer.eq(self._bits(m, complete, word[:ADDRESS_BITS], speaks))
+            m.d.sync += pins.answer.eq(bit)
         with m.If(waking != 0):
             m.d.sync += [waking.eq(waking - 1), awake.eq(waking == 1)]
         with m.If(~pins.select):
