@@ -14,6 +14,7 @@ from firmware.link import GARBLED, Link, Request, Status, decode, encode
 from golden.errors import SaformerError
 from tests.firmware.garbage import garbage
 from tests.firmware.native import FOLDER, STAND_INS, compile_native
+from tests.firmware.together import ANSWERS, ask_together
 
 MEMORY_BYTES = 1 << 16
 PROGRAM, ITEMS, LOGITS, COUNTERS = 64, 0x1000, 0x2000, 0x3000
@@ -97,6 +98,10 @@ def test_codes_are_those_of_the_firmware():
 def test_it_says_who_it_is(link):
     found = link.hello()
     assert (found.ident, found.memory_bytes, found.broken_words) == (0x53414631, MEMORY_BYTES, 0)
+
+
+def test_requests_that_come_together_are_answered_in_their_order(line):
+    assert ask_together(line, patience=5.0) == ANSWERS
 
 
 def test_memory_is_written_read_and_checked(link):

@@ -23,6 +23,7 @@ from sim.device import find_hardware
 from sim.native import NativeModel
 from sim.serial_device import SerialDevice
 from tests.firmware.garbage import garbage
+from tests.firmware.together import ANSWERS, ask_together
 
 CONFIG, SMALL = SERIAL["serial"], SERIAL["serial-8"]
 
@@ -110,6 +111,10 @@ def test_frames_that_are_none_do_no_harm(line, link):
     for _ in range(20):
         line.send(garbage(rng))
         assert board.run(model, images()).mismatches == ()
+
+
+def test_requests_that_come_together_are_answered_in_their_order(line):
+    assert ask_together(line, patience=0.2) == ANSWERS
 
 
 def test_a_program_that_does_not_fit_is_refused(link):
