@@ -14,6 +14,8 @@ from firmware.port import BAUD, SerialPort
 from golden.data import ImageSet
 from golden.energy.conventions import described
 from golden.errors import SaformerError
+from hw.boards.board import Board
+from hw.boards.catalogue import find_board
 from hw.compile.choose import lower_for
 from hw.compile.lowering import Lowered
 from hw.compile.serial import SerialLowered, lower_on, lower_serial
@@ -67,7 +69,11 @@ def run(
             "default the first that the model fits; of the serial accelerator: " + ", ".join(SERIAL) + ".",
         ),
     ] = None,
-    baud: Annotated[int, typer.Option(metavar="B", min=9600, help="Bits a second of the serial line.")] = BAUD,
+    board: Annotated[
+        str | None,
+        typer.Option(metavar="B", help="The board, of those that `saformer build --list` prints: simulate all of it."),
+    ] = None,
+    baud: Annotated[int, typer.Option(metavar="R", min=9600, help="Bits a second of the serial line.")] = BAUD,
     json: JsonFile = None,
 ) -> None:
     """Run a network on a board, and compare logits and counters with the integer model.
@@ -76,10 +82,13 @@ def run(
     with 1 if anything differs from the integer model, and says where.
     """
     ensure_writable(json)
+    if board is not None and port != SIMULATION:
+        raise SaformerError("--board is for --port sim: a board at a port says itself what it is")
+    target = None if board is None else find_board(board)
     named = resolve_model(model)
     chosen = load_images(named.model.config, data, first=first, count=images, random=random)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with bars(*columns) as bar, _board(port, named, hardware, baud, bar) as (engine, lowered, identity):
+    with bars(*columns) as bar, _board(port, named, hardware, baud, target, bar) as (engine, lowered, identity):
         task = bar.add_task("images", total=None)
         begin = time.monotonic()
         figures = _compare(named, chosen, engine, lowered)
@@ -112,15 +121,12 @@ def _compare(
 
 @contextmanager
 def _board(
-    port: str, named: NamedModel, hardware: str | None, baud: int, bar: Progress
+    port: str, named: NamedModel, hardware: str | None, baud: int, target: Board | None, bar: Progress
 ) -> Iterator[tuple[DeviceEngine | SerialDevice, Lowered | SerialLowered, Identity]]:
     """The board at a port, with the program in it."""
     if port == SIMULATION:
-        serial = None if hardware is None else load_serial(hardware)
-        lowered = lower_for(named.model, hardware) if serial is None else lower_serial(named.model, serial)
-        size = SMALLEST_MEMORY if serial else max(SMALLEST_MEMORY, 1 << (plan_memory(lowered).size - 1).bit_length())
         task = bar.add_task("building the simulation", total=None)
-        board = SimulatedBoard(config=lowered.config, memory_bytes=size, firmware=firmware.image())
+        board, lowered = _simulated(named, hardware, target)
         with BoardTerminal(board) as terminal, SerialPort(terminal.port) as line:
             bar.remove_task(task)
             link = Link(line, patience=SIMULATED_PATIENCE)
@@ -134,6 +140,22 @@ def _board(
             config = find_hardware(identity, None if hardware is None else load_either(hardware))
             lowered = lower_on(named.model, config)
             yield _engine(link, identity, lowered, identity.hertz, bar), lowered, identity
+
+
+def _simulated(
+    named: NamedModel, hardware: str | None, target: Board | None
+) -> tuple[SimulatedBoard, Lowered | SerialLowered]:
+    """A simulated board and the program for it: a board of the catalogue, or one that the model fits."""
+    if target is not None:
+        lowered = lower_on(named.model, load_either(hardware or target.hardware))
+        own = {"hertz": target.hertz, "sdram": target.sdram, "flash": target.flash}
+        return SimulatedBoard(
+            config=lowered.config, memory_bytes=target.memory_bytes, firmware=firmware.image(), **own
+        ), lowered
+    serial = None if hardware is None else load_serial(hardware)
+    lowered = lower_for(named.model, hardware) if serial is None else lower_serial(named.model, serial)
+    size = SMALLEST_MEMORY if serial else max(SMALLEST_MEMORY, 1 << (plan_memory(lowered).size - 1).bit_length())
+    return SimulatedBoard(config=lowered.config, memory_bytes=size, firmware=firmware.image()), lowered
 
 
 def _engine(

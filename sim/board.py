@@ -40,6 +40,7 @@ class SimulatedBoard(wiring.Component):
     config : the accelerator; the serial one has its program memory inside
     memory_bytes : size of the program memory, a power of two; not looked at where it is inside
     firmware : words that the core starts with
+    hertz : what the board says of its clock
     sdram : the chip that has the program memory, or None where it is inside
     flash : the byte of a flash chip that has the firmware, or None where it is inside
 
@@ -57,13 +58,14 @@ class SimulatedBoard(wiring.Component):
         config: HardwareConfig | SerialConfig,
         memory_bytes: int,
         firmware: Sequence[int],
+        hertz: int = HERTZ,
         sdram: Sdram | None = None,
         flash: int | None = None,
     ):
         self.foreign, self._memory, self._flash = System.foreign, None, None
         self._soc = soc_for(
             config=config,
-            hertz=HERTZ,
+            hertz=hertz,
             divisor=DIVISOR,
             memory_bytes=memory_bytes,
             firmware=firmware,
@@ -71,9 +73,9 @@ class SimulatedBoard(wiring.Component):
         )
         if flash is not None:
             words = [*firmware, *[0] * (FIRMWARE_WORDS - len(firmware))]
-            self._flash = FlashChip(hertz=HERTZ, address=flash, words=words)
+            self._flash = FlashChip(hertz=hertz, address=flash, words=words)
         if isinstance(config, HardwareConfig):
-            self._memory = self._outside(config, memory_bytes, sdram)
+            self._memory = self._outside(config, memory_bytes, sdram, hertz)
         super().__init__(
             {
                 "to_board": In(stream.Signature(8)),
@@ -84,11 +86,11 @@ class SimulatedBoard(wiring.Component):
             }
         )
 
-    def _outside(self, config: HardwareConfig, size: int, sdram: Sdram | None) -> wiring.Component:
+    def _outside(self, config: HardwareConfig, size: int, sdram: Sdram | None, hertz: int) -> wiring.Component:
         """The program memory of an accelerator that has none inside."""
         if sdram is None:
             return ProgramMemory(config=config, size=size)
-        memory = SimulatedSdram(config=config, sdram=sdram, hertz=HERTZ, words=size // DATA_BYTES)
+        memory = SimulatedSdram(config=config, sdram=sdram, hertz=hertz, words=size // DATA_BYTES)
         self.foreign += memory.foreign
         return memory
 

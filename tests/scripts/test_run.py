@@ -43,6 +43,8 @@ def test_images_run_on_the_simulated_board(files, capsys):
         (["--json", "no/folder.json"], "cannot write no/folder.json"),
         (["--port", "sim", "--hw", "huge"], "no hardware configuration 'huge'"),
         (["--baud", "3"], "9600"),
+        (["--port", "sim", "--board", "basys"], "no board 'basys': use one of ulx3s-85f"),
+        (["--port", "/dev/none", "--board", "icebreaker"], "--board is for --port sim: a board at a port says itself"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(files, capsys, arguments, message):

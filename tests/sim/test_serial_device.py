@@ -128,10 +128,12 @@ def test_the_board_says_which_configuration_it_has(link):
     assert find_hardware(identity, None) == CONFIG
 
 
-def test_the_command_runs_the_simulated_board(capsys, tmp_path):
+@pytest.mark.parametrize(("which", "megahertz"), [(("--hw", "serial"), 50), (("--board", "icebreaker"), 12)])
+def test_the_command_runs_the_simulated_board(which, megahertz, capsys, tmp_path):
     path = tmp_path / "figures.json"
-    assert main(["run", "micro", "--port", "sim", "--hw", "serial", "--images", "1", "--json", str(path)]) == 0
+    assert main(["run", "micro", "--port", "sim", *which, "--images", "1", "--json", str(path)]) == 0
     figures = json.loads(path.read_text())
     assert "bit-exact: logits and counters of 1 images" in capsys.readouterr().out
     assert figures["bit_exact"]
+    assert figures["clock_hz"] == megahertz * 1e6
     assert figures["frames_per_second"] == figures["clock_hz"] / figures["cycles_per_image"]
