@@ -14,7 +14,16 @@ from golden.errors import SaformerError
 from golden.files import write_atomically
 from hw.boards.board import Board
 from hw.boards.catalogue import BOARDS, find_board
-from hw.boards.design import DesignText, design_text, estimate_luts, load_content, memory_bytes, ram_use
+from hw.boards.design import (
+    DesignText,
+    append_script,
+    core_memory,
+    design_text,
+    estimate_luts,
+    load_content,
+    memory_bytes,
+    ram_use,
+)
 from hw.compile.lowering import Lowered
 from hw.compile.serial import SerialLowered, lower_on
 from hw.config import HardwareConfig
@@ -26,7 +35,7 @@ from hw.synth.figures import clock, critical_path, placed
 from hw.synth.flow import TOP, Netlist, UnroutableError, flow_script, make_bitstream, synthesise, write_verilog
 from scripts.estimate import golden_activity
 from scripts.inputs import JsonFile, NamedModel, load_images, resolve_model
-from scripts.outputs import ensure_folder, ensure_writable, write_json, write_text
+from scripts.outputs import ensure_folder, ensure_writable, write_json
 from scripts.tables import RESOURCES, bars, console, integer, percent, table
 from sim.device import plan_memory
 from sim.serial import cosim_serial
@@ -230,16 +239,19 @@ def _route(
 
 def _write_sources(out: Path, board: Board, text: DesignText) -> None:
     """Write what another flow needs."""
-    device, verilog = DEVICES[board.device], f"{TOP}.v"
+    device, verilog, memory = DEVICES[board.device], f"{TOP}.v", "firmware.bin"
+    script = flow_script(
+        device, package=board.package, packing=board.packing, source=verilog, megahertz=board.hertz / 1e6
+    )
     files = {
-        verilog: write_verilog(text.rtlil),
-        device.bitstream.constraints: text.constraints,
-        "build.sh": flow_script(
-            device, package=board.package, packing=board.packing, source=verilog, megahertz=board.hertz / 1e6
-        ),
+        verilog: write_verilog(text.rtlil).encode(),
+        device.bitstream.constraints: text.constraints.encode(),
+        "build.sh": (script + append_script(board, bitstream=device.bitstream.file, memory=memory)).encode(),
     }
+    if board.flash is not None:
+        files[memory] = core_memory()
     for name, content in files.items():
-        write_text(out / name, content)
+        write_atomically(out / name, lambda file, content=content: file.write(content))
     console().print(f"wrote {', '.join(files)} to {out}: run the script there")
 
 

@@ -68,9 +68,23 @@ def load_content(board: Board, bitstream: bytes) -> bytes:
             f"{board.name}: the bitstream has {len(bitstream)} bytes, and the firmware is to be at {board.flash} of "
             "the flash chip: give it another place"
         )
-    words = firmware.image() + [0] * (FIRMWARE_WORDS - len(firmware.image()))
     # An erased chip has ones.
-    return bitstream.ljust(board.flash, b"\xff") + struct.pack(f"<{FIRMWARE_WORDS}I", *words)
+    return bitstream.ljust(board.flash, b"\xff") + core_memory()
+
+
+def core_memory() -> bytes:
+    """Return what the core's memory holds at the start, where it is filled from a flash chip."""
+    words = firmware.image()
+    return struct.pack(f"<{FIRMWARE_WORDS}I", *words, *[0] * (FIRMWARE_WORDS - len(words)))
+
+
+def append_script(board: Board, *, bitstream: str, memory: str) -> str:
+    """Return the shell commands that make of a bitstream's file what `load_content` returns; ``memory`` is the file
+    with `core_memory`."""
+    if board.flash is None:
+        return ""
+    gap = f"$(({board.flash} - $(wc -c < {bitstream})))"
+    return f"head -c {gap} /dev/zero | tr '\\0' '\\377' | cat - {memory} >> {bitstream}\n"
 
 
 def estimate_luts(board: Board, config: HardwareConfig | SerialConfig) -> int:

@@ -108,12 +108,19 @@ def test_a_clock_that_is_missed_leaves_no_bitstream(small, capsys):
     assert list((small / "out").iterdir()) == []
 
 
-def test_sources_for_another_flow(small):
-    assert main(["build", "--elaborate", "--out", str(small / "out")]) == 0
+@pytest.mark.parametrize(
+    ("board", "files", "router"),
+    [
+        ("ulx3s-85f", ["build.sh", "top.lpf", "top.v"], "nextpnr-ecp5 --85k"),
+        ("icebreaker", ["build.sh", "firmware.bin", "top.pcf", "top.v"], "nextpnr-ice40 --up5k"),
+    ],
+)
+def test_sources_for_another_flow(board, files, router, small):
+    assert main(["build", "--board", board, "--elaborate", "--out", str(small / "out")]) == 0
     out = small / "out"
-    assert sorted(path.name for path in out.iterdir()) == ["build.sh", "top.lpf", "top.v"]
+    assert sorted(path.name for path in out.iterdir()) == files
     assert "module top(" in (out / "top.v").read_text()
-    assert "nextpnr-ecp5 --85k" in (out / "build.sh").read_text()
+    assert router in (out / "build.sh").read_text()
 
 
 @pytest.mark.parametrize(

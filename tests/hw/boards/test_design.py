@@ -1,6 +1,7 @@
 """A board's design as text, and the estimate of its block RAMs."""
 
 import struct
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import firmware
 from golden.errors import SaformerError
 from hw.boards.catalogue import BOARDS, find_board
-from hw.boards.design import design_text, estimate_luts, load_content, memory_bytes, ram_use
+from hw.boards.design import append_script, core_memory, design_text, estimate_luts, load_content, memory_bytes, ram_use
 from hw.config import HARDWARE
 from hw.serial.config import SERIAL
 from hw.synth.devices import DEVICES
@@ -95,6 +96,16 @@ def test_firmware_stands_behind_the_bitstream():
     assert load_content(find_board("ulx3s-85f"), bytes(100)) == bytes(100)
     with pytest.raises(SaformerError, match="the bitstream has 131073 bytes, and the firmware is to be at 131072"):
         load_content(board, bytes(board.flash + 1))
+
+
+def test_another_flow_puts_it_there_too(tmp_path):
+    board = find_board("icebreaker")
+    (tmp_path / "top.bin").write_bytes(bytes(range(100)))
+    (tmp_path / "memory.bin").write_bytes(core_memory())
+    script = append_script(board, bitstream="top.bin", memory="memory.bin")
+    subprocess.run(["sh", "-e", "-c", script], cwd=tmp_path, check=True)
+    assert (tmp_path / "top.bin").read_bytes() == load_content(board, bytes(range(100)))
+    assert append_script(find_board("ulx3s-85f"), bitstream="top.bin", memory="memory.bin") == ""
 
 
 def test_only_the_serial_accelerator_leaves_the_firmware_in_a_flash_chip():
