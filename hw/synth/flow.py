@@ -38,9 +38,11 @@ _ZEROS = re.compile(r"  initial begin\n    (\w+)\[0\] = (\d+'h0+);\n(?:    \1\[\
 _PLACING = re.compile(r"at iteration #(\d+), type ALL")
 _ROUTING = re.compile(r"\biter=(\d+) wires=\d+ overused=(\d+)")
 
-PATIENCE = 100
-"""Rounds of the router without fewer wires to move, after which a placement is given up. Of 64 lanes with an SDRAM one
-placement went from 111 to 53 in 61 rounds and came to an end, another from 63 to 19 in 140; a third stood at 469."""
+PATIENCE, LAST_PATIENCE, LAST = 100, 500, 100
+"""Rounds of the router without fewer wires to move, after which a placement is given up: with many wires left, and with
+fewer than ``LAST``, where a round takes a second. Of 64 lanes with an SDRAM one placement went from 111 to 53 in 61
+rounds and came to an end, another from 63 to 19 in 140, a third stood at 469; without it, one came to its end 171 rounds
+after the last wire but one."""
 
 
 class UnroutableError(SaformerError):
@@ -281,9 +283,10 @@ class _Stages:
         self._watch(f"routing {number}, {left:,} wires to move")
         if self._fewest is None or left < self._fewest:
             self._fewest, self._reached = left, number
-        elif number - self._reached >= PATIENCE:
+        patience = LAST_PATIENCE if self._fewest < LAST else PATIENCE
+        if number - self._reached >= patience:
             raise UnroutableError(
-                f"{PATIENCE} rounds of the router left {self._fewest:,} wires that two nets want: take another seed, "
+                f"{patience} rounds of the router left {self._fewest:,} wires that two nets want: take another seed, "
                 "or fewer lanes"
             )
 

@@ -111,15 +111,21 @@ def test_a_device_without_enough_pins_gets_shift_registers(name):
     assert clock([place_and_route(netlist, device, seed=1, megahertz=12)])["worst"] > 0
 
 
-def test_a_router_that_does_not_end_is_stopped(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("rounds", "message"),
+    [
+        (((1, 300), (99, 200), (198, 200), (199, 200)), "100 rounds of the router left 200 wires that two nets want"),
+        (((1, 300), (99, 2), (199, 2), (598, 2), (599, 2)), "500 rounds of the router left 2 wires that two nets want"),
+    ],
+)
+def test_a_router_that_does_not_end_is_stopped(rounds, message, monkeypatch, tmp_path):
     tool = tmp_path / "router"
-    rounds = ((1, 3), (99, 2), (198, 2), (199, 2))
     lines = [f"echo 'Info:     iter={number} wires=9 overused={left}'" for number, left in rounds]
     tool.write_text("\n".join(["#!/bin/sh", *lines, "exec sleep 60", ""]))
     tool.chmod(0o755)
     monkeypatch.setattr(flow, "_installed", lambda command: tool)
     stages = []
-    with pytest.raises(UnroutableError, match="100 rounds of the router left 2 wires that two nets want"):
+    with pytest.raises(UnroutableError, match=message):
         place_and_route(synthesise(to_rtlil(Pair()), ECP5), ECP5, seed=1, megahertz=100, watch=stages.append)
     assert stages == [f"routing {number}, {left} wires to move" for number, left in rounds]
 
