@@ -41,8 +41,8 @@ _ROUTING = re.compile(r"\biter=(\d+) wires=\d+ overused=(\d+)")
 PATIENCE, LAST_PATIENCE, LAST = 100, 500, 100
 """Rounds of the router without fewer wires to move, after which a placement is given up: with many wires left, and with
 fewer than ``LAST``, where a round takes a second. Of 64 lanes with an SDRAM one placement went from 111 to 53 in 61
-rounds and came to an end, another from 63 to 19 in 140, a third stood at 469; without it, one came to its end 171 rounds
-after the last wire but one."""
+rounds and came to an end, another from 63 to 19 in 140, a third stood at 469; without the SDRAM one took 171 rounds for
+its last wire."""
 
 
 class UnroutableError(SaformerError):
