@@ -11,7 +11,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import firmware
 from golden.errors import SaformerError
-from golden.files import write_atomically
 from hw.boards.board import Board
 from hw.boards.catalogue import BOARDS, find_board
 from hw.boards.design import (
@@ -35,7 +34,7 @@ from hw.synth.figures import clock, critical_path, placed
 from hw.synth.flow import TOP, Netlist, UnroutableError, flow_script, make_bitstream, synthesise, write_verilog
 from scripts.estimate import golden_activity
 from scripts.inputs import JsonFile, NamedModel, load_images, resolve_model
-from scripts.outputs import ensure_folder, ensure_writable, write_json
+from scripts.outputs import ensure_folder, ensure_writable, write_bytes, write_json
 from scripts.tables import RESOURCES, bars, console, integer, percent, table
 from sim.device import plan_memory
 from sim.serial import cosim_serial
@@ -105,7 +104,7 @@ def build(
             f"{figures['target_megahertz']:g} MHz of its clock: try more --seeds, a lower --freq or fewer lanes "
             f"(path: {figures['path']})"
         )
-    write_atomically(path, lambda file: file.write(bitstream))
+    write_bytes(path, bitstream)
     write_json(path.with_suffix(".json"), figures)
     if json is not None:
         write_json(json, figures)
@@ -126,8 +125,8 @@ def preflight(
         "hardware": asdict(config),
         "build_hash": f"{build_hash(config):#010x}",
         "estimated": {
-            "lut": estimate_luts(board, config),
             **{resource: sum(memories.values()) for resource, memories in rams.items()},
+            "lut": estimate_luts(board, config),
         },
         "capacity": dict(device.capacity),
         "memories": rams,
@@ -144,19 +143,13 @@ def check_fit(figures: dict) -> None:
             f"{figures['model']} needs {integer(memory['needed'])} bytes of program memory, {figures['board']} has "
             f"{integer(memory['bytes'])}: use a smaller model, or a board with more memory"
         )
-    smaller = "smaller memories in a TOML file for --hw, or fewer lanes"
-    for resource, name, change in (
-        ("block", "block RAMs", smaller),
-        ("single_port", "single-port RAMs", smaller),
-        ("lut", "LUTs", "fewer lanes"),
-    ):
-        if resource not in figures["estimated"]:
-            continue
-        needed, there = figures["estimated"][resource], figures["capacity"][resource]
+    for resource, needed in figures["estimated"].items():
+        there = figures["capacity"][resource]
         if needed > there:
+            change = "fewer lanes" if resource == "lut" else "smaller memories in a TOML file for --hw, or fewer lanes"
             raise SaformerError(
-                f"{figures['hardware']['name']} needs {integer(needed)} {name}, {figures['device']} has "
-                f"{integer(there)}: use {change}"
+                f"{figures['hardware']['name']} needs {integer(needed)} {RESOURCES[resource]}s, "
+                f"{figures['device']} has {integer(there)}: use {change}"
             )
 
 
@@ -251,7 +244,7 @@ def _write_sources(out: Path, board: Board, text: DesignText) -> None:
     if board.flash is not None:
         files[memory] = core_memory()
     for name, content in files.items():
-        write_atomically(out / name, lambda file, content=content: file.write(content))
+        write_bytes(out / name, content)
     console().print(f"wrote {', '.join(files)} to {out}: run the script there")
 
 
@@ -277,13 +270,13 @@ def _print_preflight(figures: dict) -> None:
     """Print what will be needed."""
     out, capacity, estimated = console(), figures["capacity"], figures["estimated"]
     rows = []
-    for resource, name in (("block", "block RAM"), ("single_port", "single-port RAM"), ("lut", "LUT, about")):
+    for resource, needed in estimated.items():
         memories = sorted(figures["memories"].get(resource, {}).items(), key=lambda item: -item[1])
         rows += [(_short(path), integer(count), "") for path, count in memories[:LARGEST]]
         if rest := memories[LARGEST:]:
             rows.append(("other memories", integer(sum(count for _, count in rest)), ""))
-        if resource in estimated:
-            rows.append((name, integer(estimated[resource]), f"{percent(estimated[resource] / capacity[resource])}"))
+        name = RESOURCES[resource] + (", about" if resource == "lut" else "")
+        rows.append((name, integer(needed), percent(needed / capacity[resource])))
     memory = figures["program_memory"]
     if memory["needed"] is not None:
         rows.append(("program memory, bytes", integer(memory["needed"]), percent(memory["needed"] / memory["bytes"])))

@@ -40,4 +40,9 @@ def write_json(path: Path, values: dict) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file. Raises SaformerError when it cannot be written."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file. Raises SaformerError when it cannot be written."""
+    write_atomically(path, lambda file: file.write(content))

@@ -18,8 +18,8 @@ from hw.boards.board import Board
 from hw.boards.catalogue import find_board
 from hw.compile.choose import lower_for
 from hw.compile.lowering import Lowered
-from hw.compile.serial import SerialLowered, lower_on, lower_serial
-from hw.serial.config import SERIAL, load_either, load_serial
+from hw.compile.serial import SerialLowered, lower_on
+from hw.serial.config import SERIAL, load_either
 from scripts.cosim import DIFFERENT, print_mismatches, verdict
 from scripts.inputs import (
     DataFolder,
@@ -146,16 +146,14 @@ def _simulated(
     named: NamedModel, hardware: str | None, target: Board | None
 ) -> tuple[SimulatedBoard, Lowered | SerialLowered]:
     """A simulated board and the program for it: a board of the catalogue, or one that the model fits."""
+    hardware = hardware or (None if target is None else target.hardware)
+    lowered = lower_for(named.model, None) if hardware is None else lower_on(named.model, load_either(hardware))
     if target is not None:
-        lowered = lower_on(named.model, load_either(hardware or target.hardware))
-        own = {"hertz": target.hertz, "sdram": target.sdram, "flash": target.flash}
-        return SimulatedBoard(
-            config=lowered.config, memory_bytes=target.memory_bytes, firmware=firmware.image(), **own
-        ), lowered
-    serial = None if hardware is None else load_serial(hardware)
-    lowered = lower_for(named.model, hardware) if serial is None else lower_serial(named.model, serial)
-    size = SMALLEST_MEMORY if serial else max(SMALLEST_MEMORY, 1 << (plan_memory(lowered).size - 1).bit_length())
-    return SimulatedBoard(config=lowered.config, memory_bytes=size, firmware=firmware.image()), lowered
+        own = {name: getattr(target, name) for name in ("memory_bytes", "hertz", "sdram", "flash")}
+    else:
+        needed = 1 if isinstance(lowered, SerialLowered) else plan_memory(lowered).size
+        own = {"memory_bytes": max(SMALLEST_MEMORY, 1 << (needed - 1).bit_length())}
+    return SimulatedBoard(config=lowered.config, firmware=firmware.image(), **own), lowered
 
 
 def _engine(

@@ -12,7 +12,7 @@ from hw.serial.config import SerialConfig
 from hw.soc.choose import soc_for
 from hw.soc.litedram import DATA_BYTES, Sdram
 from hw.soc.ram import ProgramMemory
-from hw.soc.serial import FIRMWARE_WORDS
+from hw.soc.serial import core_words
 from hw.soc.system import System
 from hw.soc.uart import Receiver, Sender
 from sim.flash import FlashChip
@@ -72,8 +72,7 @@ class SimulatedBoard(wiring.Component):
             flash=flash,
         )
         if flash is not None:
-            words = [*firmware, *[0] * (FIRMWARE_WORDS - len(firmware))]
-            self._flash = FlashChip(hertz=hertz, address=flash, words=words)
+            self._flash = FlashChip(hertz=hertz, address=flash, words=core_words(firmware))
         if isinstance(config, HardwareConfig):
             self._memory = self._outside(config, memory_bytes, sdram, hertz)
         super().__init__(
@@ -99,10 +98,9 @@ class SimulatedBoard(wiring.Component):
         m.submodules.soc = soc = self._soc
         if (memory := self._memory) is not None:
             m.submodules.memory = memory
+            connect(m, soc.memory, memory.bus)
         m.submodules.sender = sender = Sender(divisor=DIVISOR)
         m.submodules.receiver = receiver = Receiver(divisor=DIVISOR)
-        if memory is not None:
-            connect(m, soc.memory, memory.bus)
         if self._flash is not None:
             m.submodules.flash = self._flash
             connect(m, soc.flash, self._flash.pins)

@@ -68,7 +68,7 @@ def _whole(size: int) -> int:
 
 
 def find_hardware(identity: Identity, named: HardwareConfig | SerialConfig | None) -> HardwareConfig | SerialConfig:
-    """Return the configuration that a board was built with: the named one, or one of `HARDWARE`.
+    """Return the configuration that a board was built with: the named one, or one of `HARDWARE` or `SERIAL`.
 
     Raises SaformerError when the board is none of ours, or has been built with another configuration.
     """

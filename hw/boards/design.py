@@ -8,7 +8,7 @@ from golden.errors import SaformerError
 from hw.boards.board import Board, BoardDesign
 from hw.config import HardwareConfig
 from hw.serial.config import SerialConfig
-from hw.soc.serial import FIRMWARE_WORDS, program_bytes
+from hw.soc.serial import FIRMWARE_WORDS, core_words, program_bytes
 from hw.synth.devices import DEVICES, Device
 from hw.synth.flow import TOP, memory_sizes
 from hw.synth.foreign import foreign_rtlil
@@ -74,8 +74,7 @@ def load_content(board: Board, bitstream: bytes) -> bytes:
 
 def core_memory() -> bytes:
     """Return what the core's memory holds at the start, where it is filled from a flash chip."""
-    words = firmware.image()
-    return struct.pack(f"<{FIRMWARE_WORDS}I", *words, *[0] * (FIRMWARE_WORDS - len(words)))
+    return struct.pack(f"<{FIRMWARE_WORDS}I", *core_words(firmware.image()))
 
 
 def append_script(board: Board, *, bitstream: str, memory: str) -> str:

@@ -25,12 +25,18 @@ LOGITS = 256
 """Logits that can wait: more than a network has classes times timesteps."""
 
 
+def core_words(firmware: Sequence[int]) -> list[int]:
+    """Return what the core's memory holds at the start: the firmware, and zeros."""
+    return [*firmware, *[0] * (FIRMWARE_WORDS - len(firmware))]
+
+
 class SharedStore(wiring.Component):
     """The program store between the accelerator, which reads it, and the core, which waits for it.
 
     Parameters
     ----------
     config : sizes of the accelerator
+    address_bits : width of the core's addresses
 
     Members
     -------

@@ -10,14 +10,19 @@ WORDS, DEPTH = parameters()["words"], parameters()["depth"]
 FIRST = DEPTH - len(WORDS)
 
 
+async def filled(dut) -> None:
+    """Wait until the firmware is there."""
+    await RisingEdge(dut.done)
+    await RisingEdge(dut.clk)
+
+
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 async def firmware_and_program_have_their_own_words(dut):
     """What the chip has is there; then words and bytes at random on both sides, none of which changes the other's."""
     core, program = (BusMaster(dut, generator(name), f"{name}__") for name in ("firmware", "program"))
     rng = generator("words")
     await start(dut)
-    await RisingEdge(dut.done)
-    await RisingEdge(dut.clk)
+    await filled(dut)
     own, other = list(WORDS), {}
     for _ in range(3000):
         if rng.random() < 0.5:
@@ -47,12 +52,10 @@ async def a_reset_brings_the_firmware_back(dut):
     for _ in range(len(WORDS) * 33):
         await RisingEdge(dut.clk)
     await reset(dut)
-    await RisingEdge(dut.done)
-    await RisingEdge(dut.clk)
+    await filled(dut)
     await program.write(FIRST - 1, 0x12345678)
     await core.write(0, ~WORDS[0] & 0xFFFFFFFF)
     await reset(dut)
-    await RisingEdge(dut.done)
-    await RisingEdge(dut.clk)
+    await filled(dut)
     assert [await core.read(address) for address in (0, len(WORDS) - 1)] == [WORDS[0], WORDS[-1]]
     assert await program.read(FIRST - 1) == 0x12345678
