@@ -1,6 +1,8 @@
 """On-chip memory of spike maps: written in beats, read in words."""
 
-from amaranth import Module, Signal
+from dataclasses import replace
+
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -23,6 +25,9 @@ class SpikeMemory(wiring.Component):
 
     Throughput: one beat written and one word or beat read a cycle. A beat can be read two cycles after it was written;
     when it is read one cycle after, it may be anything, but not the others of its word. A reset leaves the contents.
+
+    Of a depth that is no power of two the largest below it and the rest are memories of their own. Yosys makes all
+    blocks of a memory alike: one of 9,728 words of 64 bits in 4096x4 takes 48 of them, and fills 38.
     """
 
     def __init__(self, *, config: HardwareConfig):
@@ -40,6 +45,38 @@ class SpikeMemory(wiring.Component):
         )
 
     def elaborate(self, platform):
+        lower = 1 << self.config.spike_depth.bit_length() - 1
+        return self._whole() if lower == self.config.spike_depth else self._parts(lower)
+
+    def _parts(self, lower: int) -> Module:
+        """Words below ``lower``, a power of two, in one memory and the others in a second one."""
+        m = Module()
+        config = self.config
+        low = SpikeMemory(config=replace(config, spike_depth=lower))
+        high = SpikeMemory(config=replace(config, spike_depth=max(config.spike_depth - lower, 2)))
+        bit, upper, beat_upper = lower.bit_length() - 1, Signal(), Signal(2)
+        beat_bit = bit + config.word_beats.bit_length() - 1
+        for part, name, mine in ((low, "low", 0), (high, "high", 1)):
+            m.submodules[name] = part
+            m.d.comb += [
+                part.write.payload.address.eq(self.write.payload.address),
+                part.write.payload.data.eq(self.write.payload.data),
+                part.write.valid.eq(self.write.valid & (self.write.payload.address[beat_bit] == mine)),
+                part.address.eq(self.address),
+                part.enable.eq(self.enable),
+                part.beat_address.eq(self.beat_address),
+                part.beat_enable.eq(self.beat_enable & (self.beat_address[beat_bit] == mine)),
+            ]
+        with m.If(self.enable):
+            m.d.sync += upper.eq(self.address[bit])
+        m.d.sync += beat_upper.eq(Cat(self.beat_address[beat_bit], beat_upper))
+        m.d.comb += [
+            self.data.eq(Mux(upper, high.data, low.data)),
+            self.beat_data.eq(Mux(beat_upper[1], high.beat_data, low.beat_data)),
+        ]
+        return m
+
+    def _whole(self) -> Module:
         m = Module()
         config = self.config
         beat_bits = spikes_layout(config).size
