@@ -55,6 +55,7 @@ class TrainPlan:
     data: what it is trained on, and by which split; for the record.
     erase: share of the training images that get a rectangle of random pixels; for pixels.
     mixup: parameter of the beta distribution by which images are mixed with others; 0 for none; for pixels.
+    start: digest of the model that training goes on from, if there is one.
     teacher: digest of the network that teaches, if there is one.
     teacher_share, temperature: weight of the loss against the teacher, that of the labels being the rest, and what the
         logits of both are divided by in it (G. Hinton et al., 2015).
@@ -78,6 +79,7 @@ class TrainPlan:
     data: str = ""
     erase: float = 0.0
     mixup: float = 0.0
+    start: str = ""
     teacher: str = ""
     teacher_share: float = 0.5
     temperature: float = 2.0

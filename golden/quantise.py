@@ -242,8 +242,8 @@ def _integer_tensors(layer: nn.Module) -> dict[str, Tensor]:
     return values
 
 
-def _modules(model: SAFormer) -> dict[str, nn.Module]:
-    """The quantised layers by their names in the integer model."""
+def quantised_layers(model: SAFormer) -> dict[str, nn.Module]:
+    """The layers of a quantised model by their names in the integer model."""
     named = {f"conv{stage}": getattr(model.sps, f"conv{stage}") for stage in range(1, 6)}
     for index, block in enumerate(model.blocks):
         parts = {"proj": block.proj, "fc1": block.fc1, "fc2": block.fc2}
@@ -259,7 +259,7 @@ def export(model: SAFormer) -> IntegerModel:
     Raises SaformerError: its attention is of real numbers.
     """
     values = {"stream.threshold": model.head_neuron.threshold.flatten()}
-    for name, layer in _modules(model).items():
+    for name, layer in quantised_layers(model).items():
         values |= {f"{name}.{field}": value for field, value in _integer_tensors(layer).items()}
     tensors = {
         name: values[name].detach().reshape(spec.shape).to(spec.dtype).contiguous()

@@ -64,19 +64,20 @@ def run_training(
     on_step: Callable[[int], None] | None = None,
     progress: bool = True,
     teacher: nn.Module | None = None,
+    recipe: Recipe = SPIKING,
 ) -> tuple[IntegerModel, list[dict]]:
     """Train `plan` on the training split `data`, or continue what `folder` has a checkpoint of.
 
     Writes checkpoint.pt, history.json and, at the end, NAME.safetensors to `folder`. `device` is what computes, "cpu"
     or "cuda": checkpoints are the same, sums are not to the last bit. `on_step` is called with the number of steps done
-    in the stage after each of them. `teacher` is the network that the plan names, called as `SAFormer` is. Returns the
-    integer model and the history.
+    in the stage after each of them. `teacher` is the network that the plan names, called as `SAFormer` is; `recipe`
+    makes a SAFormer. Returns the integer model and the history.
 
     Raises SaformerError: an attention without an integer form, images of another shape than the configuration's, fewer
     images than the plan needs, or a checkpoint of another plan.
     """
     tensor_specs(plan.config)
-    settings = {"device": device, "on_step": on_step, "progress": progress, "teacher": teacher}
+    settings = {"device": device, "on_step": on_step, "progress": progress, "teacher": teacher, "recipe": recipe}
     network, history = train_network(plan, data=data, folder=folder, **settings)
     model = export(network)
     save_model(model, folder / f"{plan.config.name}.safetensors", training=training_record(plan, history))
@@ -243,13 +244,13 @@ def _run_stage(
     bar.close()
 
 
-def step_seconds(plan: TrainPlan, *, training: ImageSet, device: str = "cpu") -> list[float]:
+def step_seconds(plan: TrainPlan, *, training: ImageSet, device: str = "cpu", recipe: Recipe = SPIKING) -> list[float]:
     """Seconds of a step in every stage, measured on the second of two with a network that is thrown away.
 
     `training` is what `split` chooses to train on.
     """
     _check_device(device)
-    run, seconds = _start(plan, SPIKING, training, device), []
+    run, seconds = _start(plan, recipe, training, device), []
     batch = training.select(count=plan.batch).to(device)
     for stage in plan.stages:
         for _ in range(2):

@@ -15,9 +15,11 @@ from golden.data import ENVIRONMENT
 from golden.errors import SaformerError
 from golden.outlook import outlook
 from golden.plan import Stage, TrainPlan, default_stages
+from golden.recipe import SPIKING
+from golden.restore import ContinuedRecipe
 from golden.tensors import tensor_specs
-from golden.train import run_training
-from scripts.inputs import load_training, training_words
+from golden.train import run_training, split
+from scripts.inputs import load_training, resolve_model, training_words
 from scripts.outputs import ensure_folder
 from scripts.tables import console, duration, integer, table
 
@@ -77,6 +79,10 @@ def train(
     mixup: Annotated[
         float, typer.Option(metavar="ALPHA", help="Mix training images, by a beta distribution of this parameter.")
     ] = 0.0,
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Go on from this model, a bundled one or a file, with integer weights."),
+    ] = None,
     teacher: Annotated[
         Path | None,
         typer.Option(
@@ -96,13 +102,17 @@ def train(
     First at one timestep, then at all of them, then with 8-bit weights. A run that was interrupted continues where its
     last checkpoint was, if it is started again with the same settings.
 
+    With --start there is only the last stage: --epochs 0 0 N, and --lr is its learning rate. Thresholds, timesteps and
+    neurons of the configuration may be others than the model's.
+
     Before it starts it says what it is going to do, and about how long that will take.
     """
     settings = load_config(config)
     taught_by, digest = _teacher(teacher, settings)
+    begin = None if start is None else resolve_model(start)
     plan = TrainPlan(
         config=settings,
-        stages=_stages(settings, FAST_EPOCHS if fast else epochs, rate),
+        stages=_stages(settings, epochs, rate, fast=fast, last=begin is not None),
         seed=seed,
         batch=batch,
         validation=validation,
@@ -113,18 +123,22 @@ def train(
         data=training_words(settings, data),
         erase=erase,
         mixup=mixup,
+        start="" if begin is None else begin.digest,
         teacher=digest,
         teacher_share=teacher_share,
         temperature=temperature,
     )
     tensor_specs(settings)  # or it could not be exported
     images = load_training(settings, data)
+    recipe = (
+        SPIKING if begin is None else ContinuedRecipe(begin.model, config=settings, labelled=split(plan, images)[0])
+    )
     ensure_folder(out)
     if threads is not None:
         torch.set_num_threads(threads)
     chosen = device or (Device.CUDA if torch.cuda.is_available() else Device.CPU)
-    _show_outlook(plan, outlook(plan, data=images, device=chosen), chosen)
-    _model, history = run_training(plan, data=images, folder=out, device=chosen, teacher=taught_by)
+    _show_outlook(plan, outlook(plan, data=images, device=chosen, recipe=recipe), chosen)
+    _model, history = run_training(plan, data=images, folder=out, device=chosen, teacher=taught_by, recipe=recipe)
     path = out / f"{settings.name}.safetensors"
     speeds = {record["stage"]: record["images_per_second"] for record in history}
     console().print("images a second: " + ", ".join(f"{stage} {speed:,.0f}" for stage, speed in speeds.items()))
@@ -167,10 +181,19 @@ def _show_outlook(plan: TrainPlan, what: dict, device: Device) -> None:
     console().print(f"about {duration(what['seconds'])} in all, validation not counted")
 
 
-def _stages(config: ModelConfig, epochs: tuple[int, ...] | None, rate: float | None) -> tuple[Stage, ...]:
-    """Return the stages of a run: those of the bundled model, or with other epochs and learning rates."""
+def _stages(
+    config: ModelConfig, epochs: tuple[int, ...] | None, rate: float | None, *, fast: bool, last: bool
+) -> tuple[Stage, ...]:
+    """Return the stages of a run: those of the bundled model, or with other epochs and learning rates.
+
+    Raises SaformerError for epochs of others where there is only the ``last``.
+    """
     stages = default_stages(config)
-    counts = [stage.epochs for stage in stages] if epochs is None else epochs
+    if last and epochs is not None and any(epochs[:-1]):
+        raise SaformerError(f"with --start there is only the last stage: use --epochs 0 0 {epochs[-1]}")
+    counts = FAST_EPOCHS if fast else epochs or [stage.epochs for stage in stages]
+    if last:
+        stages, counts = stages[-1:], counts[-1:]
     scale = 1.0 if rate is None else rate / stages[0].rate
     return tuple(
         replace(stage, epochs=count, rate=scale * stage.rate, final_rate=scale * stage.final_rate)

@@ -6,11 +6,10 @@ from torch import nn
 
 from golden.attention.registry import find_core
 from golden.config import CONFIGS, Aggregate
-from golden.container import load_model
 from golden.data import fit_images
 from golden.integer import run, window_sums
 from golden.model import SAFormer
-from golden.quantise import STREAM_RANGE, QuantisedLayer, export, quantise
+from golden.quantise import STREAM_RANGE, export, quantise
 from golden.tensors import parameter_limit
 
 
@@ -87,40 +86,6 @@ def test_all_layers_of_tiny_on_all_bundled_images(bundled):
     images = bundled.images
     model = quantise(trained_looking(CONFIGS["tiny"], images[:30])).eval()
     assert_same(probe(model, images), run(export(model), images), model.config)
-
-
-def from_integers(model):
-    """The quantised training model with the tensors of an integer model."""
-    result = quantise(SAFormer(model.config)).eval()
-    stream = model.stream_threshold.float().reshape(-1, 1, 1)
-    neurons = [result.head_neuron, *(neuron for block in result.blocks for neuron in (block.input, block.mlp_input))]
-    for neuron in neurons:
-        neuron.threshold = stream
-    for place, layer in result.named_modules():
-        if hasattr(layer, "integers"):
-            _fill(layer, model.layer(place.removeprefix("sps.").replace("attention.", "")))
-    for block in result.blocks:
-        block.attention.ka.threshold = block.attention.k.neuron.threshold
-    return result
-
-
-def _fill(layer, tensors):
-    unit = torch.ones(len(tensors.bias)) if tensors.one is None else tensors.one.float()
-    layer.units = unit if isinstance(layer, QuantisedLayer) else torch.tensor([1.0])
-    layer.weight.data = tensors.weight.reshape(layer.weight.shape) / unit.reshape(-1, *[1] * (layer.weight.ndim - 1))
-    layer.bias.data = tensors.bias / unit
-    if tensors.threshold is not None:
-        layer.neuron.threshold = tensors.threshold.float().reshape(-1, 1, 1)
-    if tensors.shift is not None:
-        layer.write.shift = tensors.shift.float()
-
-
-def test_all_layers_of_the_bundled_model(bundled):
-    model = load_model("tiny")
-    training = from_integers(model)
-    exported = export(training)
-    assert all(torch.equal(exported.tensors[name], model.tensors[name]) for name in model.tensors)
-    assert_same(probe(training, bundled.images), run(model, bundled.images), model.config)
 
 
 def test_a_changed_weight_is_seen(small, bundled):

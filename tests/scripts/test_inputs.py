@@ -61,6 +61,26 @@ def test_settings_of_a_training(tmp_path, monkeypatch, capsys, bundled, options,
     assert len(history) == sum(epochs)
 
 
+def test_training_goes_on_from_a_model(tmp_path, monkeypatch, capsys, bundled):
+    (tmp_path / "small.toml").write_text(SMALL)
+    small = dataclasses.replace(bundled, images=bundled.images[..., ::4, ::4].contiguous())
+    monkeypatch.setattr(scripts.train, "load_training", lambda config, data: small)
+    path = tmp_path / "begin.safetensors"
+    assert main(["init", str(tmp_path / "small.toml"), "--out", str(path)]) == 0
+    (tmp_path / "low.toml").write_text(SMALL + "mix_threshold = 0.5")
+    command = ["train", str(tmp_path / "low.toml"), "--out", str(tmp_path / "out"), "--start", str(path)]
+    command += ["--batch", "20", "--validation", "20", "--lr", "0"]
+    assert main([*command, "--epochs", "1", "0", "2"]) == 2
+    assert "error: with --start there is only the last stage: use --epochs 0 0 2\n" in capsys.readouterr().err
+    assert main([*command, "--epochs", "0", "0", "2"]) == 0
+    begin, trained = load_container(path), load_container(tmp_path / "out" / "low.safetensors")
+    assert trained.training["plan"]["start"] == begin.digest
+    assert [(stage["name"], stage["epochs"]) for stage in trained.training["plan"]["stages"]] == [("quantised", 2)]
+    # Nothing was learned at a rate of 0: only the threshold is another.
+    changed = [name for name, tensor in begin.model.tensors.items() if not tensor.equal(trained.model.tensors[name])]
+    assert changed == ["blocks.0.dwc.threshold"]
+
+
 def test_what_has_no_integers_is_not_trained(tmp_path, capsys):
     (tmp_path / "real.toml").write_text('attention = "vsa"')
     assert main(["train", str(tmp_path / "real.toml"), "--out", str(tmp_path / "out")]) == 2
