@@ -1,7 +1,7 @@
 """The integer model: the specification of what a SAFormer computes (docs/arithmetic.md).
 
-Pure functions over integer tensors. Numbers are int32 and spikes uint8; sums of products are computed in floating
-point, in a precision that a bound proves exact.
+Pure functions over integer tensors. Numbers are int32 and spikes uint8; sums of products are computed in a type that a
+bound proves exact.
 """
 
 import dataclasses
@@ -16,9 +16,9 @@ from golden.attention.core import UNIT_BITS, Core
 from golden.attention.registry import find_core
 from golden.config import Aggregate, Head, Input, ModelConfig
 from golden.data import check_images
-from golden.errors import SaformerError
 from golden.neurons.exact import run_neuron
 from golden.neurons.registry import attention_neuron, layer_neuron
+from golden.products import exact_type, sums_of_products
 from golden.tensors import LayerTensors, check_tensors, layer_tensors
 
 STREAM_BITS = 16
@@ -88,30 +88,24 @@ def per_channel(vector: Tensor) -> Tensor:
     return vector.reshape(-1, 1, 1)
 
 
-def exact_float(weight: Tensor, x: Tensor) -> torch.dtype:
-    """A floating-point type in which every partial sum of `weight` [Co, fan-in] times `x` is exact, in any order."""
-    inputs = int(x.amax()) if x.dtype == torch.uint8 else int(x.abs().amax())
-    bound = int(weight.to(torch.int64).abs().sum(dim=1).amax()) * inputs
-    if bound >= 2**53:
-        raise SaformerError(f"a layer's sums reach {bound}, which no floating-point type holds exactly")
-    return torch.float32 if bound < 2**24 else torch.float64
-
-
 def convolve(x: Tensor, layer: LayerTensors) -> Tensor:
     """Currents of a 3x3 convolution with zero padding 1: [K, Ci, H, W] to int32 [K, Co, H, W]."""
-    weight = layer.weight.flatten(1)
-    dtype = exact_float(weight, x)
-    # A matrix product of unfolded patches, because a library's convolution may take an algorithm (Winograd) whose
-    # intermediate results are no integers.
-    sums = weight.to(dtype) @ F.unfold(x.to(dtype), 3, padding=1)  # [K, Co, H * W]
-    return sums.to(torch.int32).unflatten(2, x.shape[2:]) + per_channel(layer.bias)
+    weight = layer.weight.movedim(1, -1).flatten(1)
+    dtype = exact_type(weight, x)
+    # A matrix product of patches, because a library's convolution may take an algorithm (Winograd) whose intermediate
+    # results are no integers. Three pixels of a row, with all their channels, lie side by side.
+    rows = F.pad(x.movedim(1, -1).to(dtype), (0, 0, 1, 1, 1, 1)).flatten(2)  # [K, H + 2, (W + 2) * Ci]
+    patches = rows.unfold(2, 3 * x.shape[1], x.shape[1]).unfold(1, 3, 1).movedim(-1, -2)  # [K, H, W, 3, 3 * Ci]
+    sums = sums_of_products(patches.reshape(-1, weight.shape[1]), weight.to(dtype))
+    return sums.unflatten(0, patches.shape[:3]).movedim(-1, 1) + per_channel(layer.bias)
 
 
 def project(x: Tensor, layer: LayerTensors) -> Tensor:
     """Currents of a linear map over channels: [..., Ci, H, W] to int32 [..., Co, H, W]."""
-    dtype = exact_float(layer.weight, x)
-    sums = layer.weight.to(dtype) @ x.flatten(-2).to(dtype)
-    return sums.to(torch.int32).unflatten(-1, x.shape[-2:]) + per_channel(layer.bias)
+    dtype = exact_type(layer.weight, x)
+    tokens = x.movedim(-3, -1).to(dtype)
+    sums = sums_of_products(tokens.reshape(-1, x.shape[-3]), layer.weight.to(dtype))
+    return sums.unflatten(0, tokens.shape[:-1]).movedim(-1, -3) + per_channel(layer.bias)
 
 
 def convolve_depthwise(x: Tensor, layer: LayerTensors) -> Tensor:

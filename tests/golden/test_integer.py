@@ -18,7 +18,6 @@ from golden.integer import (
     Trace,
     convolve,
     convolve_depthwise,
-    exact_float,
     max_pool,
     pooled_current,
     project,
@@ -113,15 +112,6 @@ def test_linear_map_and_depthwise_convolution():
     flat = x.flatten(0, 1)
     assert np.array_equal(project(x, linear).flatten(0, 1), naive_convolution(flat, centre, linear.bias))
     assert np.array_equal(convolve_depthwise(x, dwc).flatten(0, 1), naive_convolution(flat, diagonal, dwc.bias))
-
-
-def test_precision_follows_the_bound():
-    weight = torch.full((2, 512), 127, dtype=torch.int8)
-    assert exact_float(weight, torch.ones(1, dtype=torch.uint8)) == torch.float32
-    assert exact_float(weight, torch.full((1,), 255, dtype=torch.uint8)) == torch.float32
-    assert exact_float(weight, torch.full((1,), -259, dtype=torch.int32)) == torch.float64
-    with pytest.raises(SaformerError, match="no floating-point type holds exactly"):
-        exact_float(weight.repeat(1, 2**10), torch.full((1,), 2**30, dtype=torch.int32))
 
 
 @pytest.mark.parametrize("kernel", [2, 3])

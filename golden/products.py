@@ -1,0 +1,42 @@
+"""Sums of products of integers, in whatever arithmetic of the processor is exact for them."""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from golden.errors import SaformerError
+
+_INSTRUCTIONS = ("avx512_vnni", "avx_vnni", "amx_int8")
+"""Any of these multiplies and adds bytes exactly; without them products of bytes are slower than those in float32."""
+_BYTE = 127
+_INT32 = 2**31
+
+
+@lru_cache(maxsize=1)
+def multiplies_bytes() -> bool:
+    """Whether the processor has instructions for sums of products of bytes."""
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in _INSTRUCTIONS)
+
+
+def exact_type(weight: Tensor, x: Tensor) -> torch.dtype:
+    """The type in which every partial sum of `weight` [Co, fan-in] times `x` is exact, in any order, and fastest.
+
+    Raises SaformerError: no type holds them.
+    """
+    inputs = int(x.amax()) if x.dtype == torch.uint8 else int(x.abs().amax())
+    bound = int(weight.to(torch.int32).abs().sum(dim=1).amax()) * inputs
+    if inputs <= _BYTE and weight.dtype == torch.int8 and bound < _INT32 and multiplies_bytes():
+        return torch.int8
+    if bound >= 2**53:
+        raise SaformerError(f"a layer's sums reach {bound}, which no floating-point type holds exactly")
+    return torch.float32 if bound < 2**24 else torch.float64
+
+
+def sums_of_products(x: Tensor, weight: Tensor) -> Tensor:
+    """`x` [M, fan-in] times `weight` [Co, fan-in], which are of a type that `exact_type` returned: int32 [M, Co]."""
+    if x.dtype == torch.int8:
+        # The one product of torch whose sums of bytes are int32; others bring them back to bytes.
+        return torch._int_mm(x, weight.T)
+    return (x @ weight.T).to(torch.int32)
