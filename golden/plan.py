@@ -50,8 +50,8 @@ class TrainPlan:
     attention_gain: what the weights of the batch norms of Q, K and V start at. A neuron that keeps half of its membrane
         sees half of a current at once; 2 makes up for it, so that Q and K fire from the beginning and the mask lives.
     convolution_gain: likewise of SASA's depthwise convolution; where it starts quietly, masked keys are heard first.
-    bfloat16: compute in bfloat16 before the quantised stage. Faster only on processors that have instructions for it;
-        on others it is several times slower.
+    bfloat16: compute in bfloat16 before the quantised stage, whose integers need float32. Faster only where there are
+        instructions for it (`golden.train.has_bfloat16`); elsewhere it is several times slower.
     data: what it is trained on, and by which split; for the record.
     erase: share of the training images that get a rectangle of random pixels; for pixels.
     mixup: parameter of the beta distribution by which images are mixed with others; 0 for none; for pixels.

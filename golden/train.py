@@ -122,6 +122,14 @@ def training_record(plan: TrainPlan, history: list[dict]) -> dict:
     return {"plan": settings, "history": history}
 
 
+def has_bfloat16(device: str) -> bool:
+    """Whether a device, "cpu" or "cuda", has instructions for sums of products in bfloat16."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+
+
 def _check_device(device: str) -> None:
     if device != "cpu":
         if not torch.cuda.is_available():

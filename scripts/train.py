@@ -18,7 +18,7 @@ from golden.plan import Stage, TrainPlan, default_stages
 from golden.recipe import SPIKING
 from golden.restore import ContinuedRecipe
 from golden.tensors import tensor_specs
-from golden.train import run_training, split
+from golden.train import has_bfloat16, run_training, split
 from scripts.inputs import load_training, resolve_model, training_words
 from scripts.outputs import ensure_folder
 from scripts.tables import console, duration, integer, table
@@ -91,6 +91,14 @@ def train(
     ] = None,
     teacher_share: Annotated[float, typer.Option(metavar="X", help="Weight of what the teacher says.")] = 0.5,
     temperature: Annotated[float, typer.Option(metavar="X", help="What logits are divided by for that.")] = 2.0,
+    bfloat16: Annotated[
+        bool | None,
+        typer.Option(
+            "--bfloat16/--float32",
+            help="In what floating-point stages compute; by default in bfloat16 where the device has instructions for "
+            "it. The quantised stage is exact, in float32.",
+        ),
+    ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="A few epochs only: a trial, not a good model.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all by default.")] = None,
     device: Annotated[
@@ -110,6 +118,7 @@ def train(
     settings = load_config(config)
     taught_by, digest = _teacher(teacher, settings)
     begin = None if start is None else resolve_model(start)
+    chosen = device or (Device.CUDA if torch.cuda.is_available() else Device.CPU)
     plan = TrainPlan(
         config=settings,
         stages=_stages(settings, epochs, rate, fast=fast, last=begin is not None),
@@ -127,6 +136,7 @@ def train(
         teacher=digest,
         teacher_share=teacher_share,
         temperature=temperature,
+        bfloat16=has_bfloat16(chosen) if bfloat16 is None else bfloat16,
     )
     tensor_specs(settings)  # or it could not be exported
     images = load_training(settings, data)
@@ -136,7 +146,6 @@ def train(
     ensure_folder(out)
     if threads is not None:
         torch.set_num_threads(threads)
-    chosen = device or (Device.CUDA if torch.cuda.is_available() else Device.CPU)
     _show_outlook(plan, outlook(plan, data=images, device=chosen, recipe=recipe), chosen)
     _model, history = run_training(plan, data=images, folder=out, device=chosen, teacher=taught_by, recipe=recipe)
     path = out / f"{settings.name}.safetensors"
@@ -160,10 +169,11 @@ def _teacher(folder: Path | None, settings: ModelConfig) -> tuple[nn.Module | No
 def _show_outlook(plan: TrainPlan, what: dict, device: Device) -> None:
     """Print what a run is going to do."""
     threads = f", {torch.get_num_threads()} threads" if device is Device.CPU else ""
+    numbers = "bfloat16 until it is quantised" if plan.bfloat16 else "float32"
     console().print(
         f"{plan.config.name}: {integer(what['parameters'])} parameters; {integer(what['training'])} images to train "
         f"on and {integer(what['validation'])} held out, by seed {plan.seed}; batches of {plan.batch}, {plan.warmup} "
-        f"steps of warm-up; {device}{threads}",
+        f"steps of warm-up; {device}{threads}; {numbers}",
         soft_wrap=True,
     )
     rows = [

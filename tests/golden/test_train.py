@@ -12,9 +12,10 @@ from golden.config import ModelConfig
 from golden.container import load_container
 from golden.data import ImageSet
 from golden.errors import SaformerError
+from golden.integer import run
 from golden.outlook import outlook
 from golden.plan import Stage, TrainPlan
-from golden.train import run_training
+from golden.train import has_bfloat16, run_training, split
 
 CONFIG = ModelConfig(name="small", image_size=8, in_channels=1, classes=2, timesteps=2, dim=8, depth=1, windows=1)
 STAGES = (
@@ -65,6 +66,29 @@ def test_killed_run_continues_exactly(tmp_path, data, killed_after):
     parts, again = run_training(PLAN, data=data, folder=tmp_path / "parts", progress=False)
     assert all(torch.equal(whole.tensors[name], parts.tensors[name]) for name in whole.tensors)
     assert _without_times(history) == _without_times(again)
+
+
+def test_bfloat16_until_it_is_quantised(tmp_path, data):
+    """It goes on exactly too, and other sums give another model, which is exact where it counts."""
+    plan = dataclasses.replace(PLAN, bfloat16=True)
+    whole, history = run_training(plan, data=data, folder=tmp_path / "whole", progress=False)
+    with pytest.raises(Killed):
+        run_training(plan, data=data, folder=tmp_path / "parts", on_step=_kill_after(12), progress=False)
+    parts, _ = run_training(plan, data=data, folder=tmp_path / "parts", progress=False)
+    assert all(torch.equal(whole.tensors[name], parts.tensors[name]) for name in whole.tensors)
+    _, other = run_training(PLAN, data=data, folder=tmp_path / "float32", progress=False)
+    assert [record["loss"] for record in history] != [record["loss"] for record in other]
+    _, validation = split(plan, data)
+    right = run(whole, validation.images).predictions == validation.labels
+    assert max(record["validation_accuracy"] for record in history[-2:]) == round(right.double().mean().item(), 4)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"), [({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx2": True}, False)]
+)
+def test_where_bfloat16_is_fast(monkeypatch, capabilities, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert has_bfloat16("cpu") == expected
 
 
 def test_an_outlook_changes_nothing(tmp_path, data):

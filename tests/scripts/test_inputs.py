@@ -12,6 +12,7 @@ from golden.config import CONFIGS
 from golden.container import load_container
 from golden.data import NO_LABEL
 from golden.events import BUNDLED_RECORDINGS, load_recordings
+from golden.train import has_bfloat16
 from scripts.cli import main
 from scripts.inputs import load_images
 
@@ -36,14 +37,20 @@ def test_bundled_recordings():
 
 
 @pytest.mark.parametrize(
-    ("options", "epochs", "mirror", "rates"),
+    ("options", "epochs", "changed", "rates"),
     [
-        (["--fast"], [2, 1, 1], True, [3e-3, 1e-3, 3e-4]),
-        (["--epochs", "1", "2", "1", "--no-mirror", "--lr", "6e-3"], [1, 2, 1], False, [6e-3, 2e-3, 6e-4]),
+        (["--fast", "--bfloat16"], [2, 1, 1], {"mirror": True, "bfloat16": True}, [3e-3, 1e-3, 3e-4]),
+        (
+            ["--epochs", "1", "2", "1", "--no-mirror", "--lr", "6e-3", "--float32"],
+            [1, 2, 1],
+            {"mirror": False, "bfloat16": False},
+            [6e-3, 2e-3, 6e-4],
+        ),
+        (["--fast"], [2, 1, 1], {"bfloat16": has_bfloat16("cpu")}, [3e-3, 1e-3, 3e-4]),
     ],
-    ids=["fast", "epochs"],
+    ids=["fast, bfloat16", "epochs, float32", "precision of the processor"],
 )
-def test_settings_of_a_training(tmp_path, monkeypatch, capsys, bundled, options, epochs, mirror, rates):
+def test_settings_of_a_training(tmp_path, monkeypatch, capsys, bundled, options, epochs, changed, rates):
     (tmp_path / "small.toml").write_text(SMALL)
     small = dataclasses.replace(bundled, images=bundled.images[..., ::4, ::4].contiguous())
     monkeypatch.setattr(scripts.train, "load_training", lambda config, data: small)
@@ -51,12 +58,13 @@ def test_settings_of_a_training(tmp_path, monkeypatch, capsys, bundled, options,
     assert main([*command, *options]) == 0
     printed = capsys.readouterr().out
     assert "80 images to train on and 20 held out, by seed 1; batches of 20" in printed
+    assert ("bfloat16 until it is quantised" if changed["bfloat16"] else "float32") in printed
     for stage, steps in zip(("one-step", "all-steps", "quantised"), epochs, strict=True):
         assert re.search(rf"{stage} +[12] +{steps} +{4 * steps} +", printed)
     record = load_container(tmp_path / "small.safetensors").training
     assert [stage["epochs"] for stage in record["plan"]["stages"]] == epochs
     assert [stage["rate"] for stage in record["plan"]["stages"]] == rates
-    assert record["plan"]["mirror"] == mirror
+    assert changed.items() <= record["plan"].items()
     history = json.loads((tmp_path / "history.json").read_text())
     assert len(history) == sum(epochs)
 
