@@ -5,11 +5,15 @@ from dataclasses import replace
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from hw.beats import address_shape, spikes_layout, word_layout, write_layout
 from hw.config import HardwareConfig
 from hw.memory.memory import block_memory, read_block
 from hw.neurons.one_hot import select, slices
+
+BLOCK = 4096
+"""Entries of a block RAM as it holds a beat of four timesteps."""
 
 
 class SpikeMemory(wiring.Component):
@@ -26,12 +30,18 @@ class SpikeMemory(wiring.Component):
     Throughput: one beat written and one word or beat read a cycle. A beat can be read two cycles after it was written;
     when it is read one cycle after, it may be anything, but not the others of its word. A reset leaves the contents.
 
-    Of a depth that is no power of two the largest below it and the rest are memories of their own. Yosys makes all
-    blocks of a memory alike: one of 9,728 words of 64 bits in 4096x4 takes 48 of them, and fills 38.
+    Yosys makes all block RAMs of a memory alike, of one beyond 4,096 words with 4,096 entries: for 9,728 words of 64
+    bits it takes 48, and fills 38. What would fill no more than three quarters of the last ones is a memory of its own.
+
+    Parameters
+    ----------
+    config : sizes
+    block : entries that block RAMs are taken to have, a power of two of at least 8
     """
 
-    def __init__(self, *, config: HardwareConfig):
+    def __init__(self, *, config: HardwareConfig, block: int = BLOCK):
         self.config = config
+        self._block = block
         super().__init__(
             {
                 "write": In(stream.Signature(write_layout(config, spikes_layout(config)), always_ready=True)),
@@ -45,31 +55,40 @@ class SpikeMemory(wiring.Component):
         )
 
     def elaborate(self, platform):
-        lower = 1 << self.config.spike_depth.bit_length() - 1
-        return self._whole() if lower == self.config.spike_depth else self._parts(lower)
+        depth, block = self.config.spike_depth, self._block
+        rest = depth % block
+        return self._parts(depth - rest, rest) if depth > block and 0 < 4 * rest <= 3 * block else self._whole()
 
-    def _parts(self, lower: int) -> Module:
-        """Words below ``lower``, a power of two, in one memory and the others in a second one."""
+    def _parts(self, lower: int, rest: int) -> Module:
+        """Words below ``lower``, a multiple of the block, in one memory and the ``rest`` in a second one."""
         m = Module()
         config = self.config
-        low = SpikeMemory(config=replace(config, spike_depth=lower))
-        high = SpikeMemory(config=replace(config, spike_depth=max(config.spike_depth - lower, 2)))
-        bit, upper, beat_upper = lower.bit_length() - 1, Signal(), Signal(2)
-        beat_bit = bit + config.word_beats.bit_length() - 1
-        for part, name, mine in ((low, "low", 0), (high, "high", 1)):
+        # Block RAM has at least an eighth of its most entries, and what is left of that is not worth a third memory.
+        least = max(self._block // 8, 2)
+        upper_depth = -(-rest // least) * least
+        low = SpikeMemory(config=replace(config, spike_depth=lower), block=self._block)
+        high = SpikeMemory(
+            config=replace(config, spike_depth=upper_depth), block=max(8, 1 << upper_depth.bit_length() - 1)
+        )
+        upper, beat_upper = Signal(), Signal(2)
+        first_beat = lower * config.word_beats
+        written, read = self.write.payload.address >= first_beat, self.beat_address >= first_beat
+        for part, name, writes, reads in ((low, "low", ~written, ~read), (high, "high", written, read)):
             m.submodules[name] = part
+            # Those of the upper words begin at 0 again.
+            bits = ceil_log2(part.config.spike_depth * config.word_beats)
             m.d.comb += [
-                part.write.payload.address.eq(self.write.payload.address),
+                part.write.payload.address.eq(self.write.payload.address[:bits]),
                 part.write.payload.data.eq(self.write.payload.data),
-                part.write.valid.eq(self.write.valid & (self.write.payload.address[beat_bit] == mine)),
+                part.write.valid.eq(self.write.valid & writes),
                 part.address.eq(self.address),
                 part.enable.eq(self.enable),
-                part.beat_address.eq(self.beat_address),
-                part.beat_enable.eq(self.beat_enable & (self.beat_address[beat_bit] == mine)),
+                part.beat_address.eq(self.beat_address[:bits]),
+                part.beat_enable.eq(self.beat_enable & reads),
             ]
         with m.If(self.enable):
-            m.d.sync += upper.eq(self.address[bit])
-        m.d.sync += beat_upper.eq(Cat(self.beat_address[beat_bit], beat_upper))
+            m.d.sync += upper.eq(self.address >= lower)
+        m.d.sync += beat_upper.eq(Cat(read, beat_upper))
         m.d.comb += [
             self.data.eq(Mux(upper, high.data, low.data)),
             self.beat_data.eq(Mux(beat_upper[1], high.beat_data, low.beat_data)),
