@@ -39,6 +39,23 @@ def _turn(planes: Tensor, generator: torch.Generator, rotation: float, zoom: flo
     return F.grid_sample(planes.float(), grid.to(planes.device), mode="nearest", align_corners=False).to(planes.dtype)
 
 
+RAND_GROUP = 16
+"""Images that have the same changes: the library chooses them for a batch, and their strength for an image."""
+
+
+def rand_augment(images: Tensor, *, operations: int, magnitude: int, generator: torch.Generator) -> Tensor:
+    """RandAugment (E. D. Cubuk et al., 2020): some changes of colour or shape, chosen at random, uint8 [B, 3, H, W] in
+    and out; the magnitude is 1 to 30."""
+    # The library takes seconds to load.
+    from kornia.augmentation.auto import RandAugment
+
+    change, groups = RandAugment(n=operations, m=magnitude), (images.cpu().float() / 255).split(RAND_GROUP)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
+        changed = torch.cat([change(group) for group in groups])
+    return (255 * changed).round().clamp(0, 255).to(torch.uint8).to(images.device)
+
+
 def erase(images: Tensor, *, share: float, generator: torch.Generator) -> Tensor:
     """A rectangle of random pixels in this share of the images, uint8 [B, ..., H, W] in and out (Z. Zhong et al., AAAI
     2020): between an eighth and a half of each side, anywhere inside."""

@@ -54,6 +54,8 @@ class TrainPlan:
         instructions for it (`golden.train.has_bfloat16`); elsewhere it is several times slower.
     data: what it is trained on, and by which split; for the record.
     erase: share of the training images that get a rectangle of random pixels; for pixels.
+    rand_operations, rand_magnitude: changes of RandAugment to every image, 0 for none, and their strength, 1 to 30; for
+        pixels of three channels.
     mixup: parameter of the beta distribution by which images are mixed with others; 0 for none; for pixels.
     start: digest of the model that training goes on from, if there is one.
     teacher: digest of the network that teaches, if there is one.
@@ -77,6 +79,8 @@ class TrainPlan:
     convolution_gain: float = 1.0
     bfloat16: bool = False
     data: str = ""
+    rand_operations: int = 0
+    rand_magnitude: int = 9
     erase: float = 0.0
     mixup: float = 0.0
     start: str = ""
@@ -99,6 +103,13 @@ class TrainPlan:
             raise SaformerError(f"mixup must be at least 0, not {self.mixup!r}")
         if (self.erase or self.mixup) and self.config.input is not Input.PIXELS:
             raise SaformerError("erase and mixup change pixels: they are not for models with event input")
+        if self.rand_operations < 0 or not 1 <= self.rand_magnitude <= 30:
+            raise SaformerError(
+                "RandAugment needs a number of changes from 0 on and a magnitude from 1 to 30, "
+                f"not {self.rand_operations!r} and {self.rand_magnitude!r}"
+            )
+        if self.rand_operations and (self.config.input is not Input.PIXELS or self.config.in_channels != 3):
+            raise SaformerError("RandAugment changes colours: it is not for models without images of three channels")
         for field in ("attention_gain", "convolution_gain", "temperature"):
             if getattr(self, field) <= 0:
                 raise SaformerError(f"{field} must be above 0, not {getattr(self, field)!r}")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from golden.augment import augment, erase, mix
+from golden.augment import augment, erase, mix, rand_augment
 from golden.checkpoint import load_checkpoint, save_checkpoint
 from golden.container import save_model
 from golden.data import ImageSet, check_images
@@ -302,6 +302,9 @@ def _changed(plan: TrainPlan, batch: ImageSet, generator: torch.Generator) -> tu
     """The images of a step, changed at random, and their labels: classes [B], or shares of them [B, classes]."""
     changes = {"mirror": plan.mirror, "rotation": plan.rotation, "zoom": plan.zoom}
     images, labels = augment(batch.images, generator=generator, **changes), batch.labels
+    if plan.rand_operations:
+        sizes = {"operations": plan.rand_operations, "magnitude": plan.rand_magnitude}
+        images = rand_augment(images, **sizes, generator=generator)
     if plan.erase:
         images = erase(images, share=plan.erase, generator=generator)
     if plan.mixup:

@@ -73,6 +73,10 @@ def train(
     zoom: Annotated[
         float, typer.Option(metavar="X", help="Most share of the size by which training images grow or shrink.")
     ] = 0.0,
+    randaugment: Annotated[
+        tuple[int, int],
+        typer.Option(metavar="N M", help="RandAugment: N changes of every training image, of magnitude M (1 to 30)."),
+    ] = (0, 9),
     erase: Annotated[
         float, typer.Option(metavar="X", help="Share of training images that get a rectangle of random pixels.")
     ] = 0.0,
@@ -130,6 +134,8 @@ def train(
         zoom=zoom,
         mirror=settings.input is Input.PIXELS if mirror is None else mirror,
         data=training_words(settings, data),
+        rand_operations=randaugment[0],
+        rand_magnitude=randaugment[1],
         erase=erase,
         mixup=mixup,
         start="" if begin is None else begin.digest,

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from golden.augment import augment, erase, mix
+from golden.augment import RAND_GROUP, augment, erase, mix, rand_augment
 
 
 def test_crops_and_mirrors():
@@ -96,3 +96,26 @@ def test_images_are_mixed():
     # A beta distribution of 0.4 lies mostly at its ends, and around a half in the mean.
     assert 0.3 < sum(shares) / 40 < 0.7
     assert sum(share < 0.2 or share > 0.8 for share in shares) > 15
+
+
+def test_rand_augment():
+    images = torch.randint(256, (2 * RAND_GROUP + 3, 3, 16, 16), generator=torch.Generator().manual_seed(1))
+    images = images.to(torch.uint8)
+    before = torch.random.get_rng_state()
+
+    def changed(seed, **settings):
+        return rand_augment(images, generator=torch.Generator().manual_seed(seed), **settings)
+
+    strong = {"operations": 2, "magnitude": 20}
+    results = [changed(seed, **strong) for seed in range(6)]
+    assert all(result.shape == images.shape and result.dtype == torch.uint8 for result in results)
+    assert torch.equal(results[0], changed(0, **strong))
+    assert len({tuple(result.flatten().tolist()) for result in results}) == 6
+    # Nothing else that is random is disturbed.
+    assert torch.equal(before, torch.random.get_rng_state())
+
+    def distance(result):
+        return (result.float() - images.float()).abs().mean()
+
+    mild = [changed(seed, operations=1, magnitude=1) for seed in range(6)]
+    assert 0 < sum(map(distance, mild)) < sum(map(distance, results))

@@ -219,6 +219,11 @@ def test_a_teacher_is_listened_to(tmp_path, data):
         ({"erase": 1.5}, "erase must be a share from 0 to 1, not 1.5"),
         ({"teacher_share": 2.0}, "teacher_share must be a share from 0 to 1, not 2.0"),
         ({"temperature": 0.0}, "temperature must be above 0, not 0.0"),
+        ({"rand_operations": 1}, "RandAugment changes colours: it is not for models without images of three channels"),
+        (
+            {"rand_magnitude": 31},
+            "RandAugment needs a number of changes from 0 on and a magnitude from 1 to 30, not 0 and 31",
+        ),
         (
             {"erase": 0.5, "config": dataclasses.replace(CONFIG, input="events")},
             "erase and mixup change pixels: they are not for models with event input",

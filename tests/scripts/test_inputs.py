@@ -39,7 +39,12 @@ def test_bundled_recordings():
 @pytest.mark.parametrize(
     ("options", "epochs", "changed", "rates"),
     [
-        (["--fast", "--bfloat16"], [2, 1, 1], {"mirror": True, "bfloat16": True}, [3e-3, 1e-3, 3e-4]),
+        (
+            ["--fast", "--bfloat16", "--randaugment", "2", "5"],
+            [2, 1, 1],
+            {"mirror": True, "bfloat16": True, "rand_operations": 2, "rand_magnitude": 5},
+            [3e-3, 1e-3, 3e-4],
+        ),
         (
             ["--epochs", "1", "2", "1", "--no-mirror", "--lr", "6e-3", "--float32"],
             [1, 2, 1],
