@@ -97,7 +97,7 @@ def convolve(x: Tensor, layer: LayerTensors) -> Tensor:
     rows = F.pad(x.movedim(1, -1).to(dtype), (0, 0, 1, 1, 1, 1)).flatten(2)  # [K, H + 2, (W + 2) * Ci]
     patches = rows.unfold(2, 3 * x.shape[1], x.shape[1]).unfold(1, 3, 1).movedim(-1, -2)  # [K, H, W, 3, 3 * Ci]
     sums = sums_of_products(patches.reshape(-1, weight.shape[1]), weight.to(dtype))
-    return sums.unflatten(0, patches.shape[:3]).movedim(-1, 1) + per_channel(layer.bias)
+    return sums.unflatten(0, patches.shape[:3]).movedim(-1, 1).add_(per_channel(layer.bias))
 
 
 def project(x: Tensor, layer: LayerTensors) -> Tensor:
@@ -105,7 +105,7 @@ def project(x: Tensor, layer: LayerTensors) -> Tensor:
     dtype = exact_type(layer.weight, x)
     tokens = x.movedim(-3, -1).to(dtype)
     sums = sums_of_products(tokens.reshape(-1, x.shape[-3]), layer.weight.to(dtype))
-    return sums.unflatten(0, tokens.shape[:-1]).movedim(-1, -3) + per_channel(layer.bias)
+    return sums.unflatten(0, tokens.shape[:-1]).movedim(-1, -3).add_(per_channel(layer.bias))
 
 
 def convolve_depthwise(x: Tensor, layer: LayerTensors) -> Tensor:

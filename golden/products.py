@@ -10,7 +10,8 @@ from golden.errors import SaformerError
 _INSTRUCTIONS = ("avx512_vnni", "avx_vnni", "amx_int8")
 """Any of these multiplies and adds bytes exactly; without them products of bytes are slower than those in float32."""
 _BYTE = 127
-_INT32 = 2**31
+_TERMS = 2**31 // 2**14
+"""Products of bytes of which no sum reaches 32 bits."""
 
 
 @lru_cache(maxsize=1)
@@ -26,9 +27,9 @@ def exact_type(weight: Tensor, x: Tensor) -> torch.dtype:
     Raises SaformerError: no type holds them.
     """
     inputs = int(x.amax()) if x.dtype == torch.uint8 else int(x.abs().amax())
-    bound = int(weight.to(torch.int32).abs().sum(dim=1).amax()) * inputs
-    if inputs <= _BYTE and weight.dtype == torch.int8 and bound < _INT32 and multiplies_bytes():
+    if inputs <= _BYTE and weight.dtype == torch.int8 and weight.shape[1] < _TERMS and multiplies_bytes():
         return torch.int8
+    bound = int(weight.to(torch.int32).abs().sum(dim=1).amax()) * inputs
     if bound >= 2**53:
         raise SaformerError(f"a layer's sums reach {bound}, which no floating-point type holds exactly")
     return torch.float32 if bound < 2**24 else torch.float64

@@ -23,20 +23,19 @@ def membrane_bits(dynamics: Dynamics, *, current_bits: int, timesteps: int) -> i
 
 
 def lif_step(v: Tensor, x: Tensor, threshold: Tensor | int, *, reset: Reset) -> tuple[Tensor, Tensor]:
-    """One timestep of LIF with tau = 2: membrane and current in, membrane and spikes (uint8) out (eq. 1-3)."""
+    """One timestep of LIF with tau = 2: membrane and current in, membrane and spikes (bool) out (eq. 1-3)."""
     v = (v + x) >> 1
     fires = v >= threshold
     # Products with bools: choosing between two tensors is ten times slower.
-    return v * ~fires if reset is Reset.HARD else v - threshold * fires, fires.to(torch.uint8)
+    return v * ~fires if reset is Reset.HARD else v - threshold * fires, fires
 
 
 def lif(x: Tensor, threshold: Tensor | int, *, reset: Reset) -> Tensor:
     """Spikes of LIF with tau = 2 for currents [T, ...], with the membrane 0 before the first step."""
-    v, spikes = torch.zeros_like(x[0]), []
-    for current in x:
-        v, fired = lif_step(v, current, threshold, reset=reset)
-        spikes.append(fired)
-    return torch.stack(spikes)
+    v, spikes = torch.zeros_like(x[0]), torch.empty_like(x, dtype=torch.uint8)
+    for step, current in enumerate(x):
+        v, spikes[step] = lif_step(v, current, threshold, reset=reset)
+    return spikes
 
 
 def run_neuron(dynamics: Dynamics, x: Tensor, threshold: Tensor | int, *, reset: Reset) -> Tensor:
