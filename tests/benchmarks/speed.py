@@ -22,6 +22,7 @@ from golden.evaluate import predict
 from golden.integer import IntegerModel, aggregate_threshold
 from golden.model import SAFormer
 from golden.plan import TrainPlan, default_stages
+from golden.products import multiplies_bytes
 from golden.train import step_seconds
 from scripts.inputs import load_images, resolve_model
 
@@ -132,9 +133,9 @@ def seconds(work) -> float:
     return statistics.median(times)
 
 
-def training_speed(config: ModelConfig, *, batch: int) -> dict[str, float]:
+def training_speed(config: ModelConfig, *, batch: int, bfloat16: bool) -> dict[str, float]:
     """Images a second of a training step, by stage, on the bundled images."""
-    plan = TrainPlan(config=config, stages=default_stages(config), batch=batch)
+    plan = TrainPlan(config=config, stages=default_stages(config), batch=batch, bfloat16=bfloat16)
     times = step_seconds(plan, training=load_images(config, None))
     return {stage.name: batch / time for stage, time in zip(plan.stages, times, strict=True)}
 
@@ -166,7 +167,11 @@ def compare(name: str, *, images: int) -> dict:
         "integer_images_per_second": images / seconds(ours),
         "float_images_per_second": images / seconds(floating),
         "spikingjelly_images_per_second": images / seconds(theirs),
-        "training_images_per_second": training_speed(model.config, batch=images),
+        "bytes_are_multiplied": multiplies_bytes(),
+        "training_images_per_second": {
+            precision: training_speed(model.config, batch=images, bfloat16=precision == "bfloat16")
+            for precision in ("float32", "bfloat16")
+        },
         "same_predictions": int((ours() == theirs()).sum()),
     }
     return figures | {
