@@ -65,8 +65,7 @@ def restore(model: IntegerModel, *, config: ModelConfig | None = None) -> SAForm
     numbers are so large that training would not begin exactly there.
     """
     config = model.config if config is None else config
-    if tensor_specs(config) != tensor_specs(model.config):
-        raise SaformerError(f"a network like {config.name} has other tensors than the one of {model.config.name}")
+    _check_shapes(model.config, config)
     result = quantise(SAFormer(config))
     for name, layer in quantised_layers(result).items():
         own = model.layer(name)
@@ -116,6 +115,15 @@ def _unit(model: IntegerModel, name: str, own: LayerTensors) -> Tensor:
     if unit.amin() <= 0:
         raise SaformerError(f"{model.config.name} has thresholds below 1 in {name}: training cannot go on from it")
     return unit
+
+
+def _check_shapes(config: ModelConfig, other: ModelConfig) -> None:
+    """Raises SaformerError unless networks of both configurations have the same tensors."""
+    mine, theirs = ({name: spec.shape for name, spec in tensor_specs(each).items()} for each in (config, other))
+    for name in [*theirs, *mine]:
+        if mine.get(name) != theirs.get(name):
+            have, need = (f"of shape {list(shapes[name])}" if name in shapes else "absent" for shapes in (mine, theirs))
+            raise SaformerError(f"training cannot go on as another network: {name} is {have}, and there {need}")
 
 
 def _check(model: IntegerModel, result: SAFormer) -> None:

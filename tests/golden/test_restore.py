@@ -92,8 +92,13 @@ def test_killed_run_continues_exactly(small, bundled, inputs, tmp_path):
 
 def test_what_cannot_be_gone_on_with(small):
     model = init_model(small, seed=1)
-    with pytest.raises(SaformerError, match="has other tensors than the one of small"):
-        restore(model, config=dataclasses.replace(small, dim=8))
+    for change, message in (
+        ({"dim": 8}, r"conv1.weight is of shape \[2, 3, 3, 3\], and there of shape \[1, 3, 3, 3\]"),
+        ({"depth": 2}, r"blocks.1.q.weight is absent, and there of shape \[16, 16\]"),
+        ({"dwc": False}, r"blocks.0.dwc.weight is of shape \[16, 3, 3\], and there absent"),
+    ):
+        with pytest.raises(SaformerError, match=f"training cannot go on as another network: {message}"):
+            restore(model, config=dataclasses.replace(small, **change))
     with pytest.raises(SaformerError, match="thresholds below 1 in conv1: training cannot go on from it"):
         restore(init_model(small, seed=1, percent=60))
     large = {**model.tensors, "conv1.bias": torch.full_like(model.tensors["conv1.bias"], 2**23 - 1)}
