@@ -56,30 +56,32 @@ def _without_times(history):
     return [{key: value for key, value in record.items() if key not in times} for record in history]
 
 
+def _train_in_parts(plan, data, folder, *killed_after):
+    """Train at once, and again in parts, which must make no difference; returns the model and the history."""
+    whole, history = run_training(plan, data=data, folder=folder / "whole", progress=False)
+    for count in killed_after:
+        with pytest.raises(Killed):
+            run_training(plan, data=data, folder=folder / "parts", on_step=_kill_after(count), progress=False)
+    parts, again = run_training(plan, data=data, folder=folder / "parts", progress=False)
+    assert all(torch.equal(whole.tensors[name], parts.tensors[name]) for name in whole.tensors)
+    assert _without_times(history) == _without_times(again)
+    return whole, history
+
+
 # 5 steps an epoch: in the first epoch, at a checkpoint, on the boundary of two stages, and while quantised.
 @pytest.mark.parametrize("killed_after", [[2], [3, 1], [10], [12, 2, 9]])
 def test_killed_run_continues_exactly(tmp_path, data, killed_after):
-    whole, history = run_training(PLAN, data=data, folder=tmp_path / "whole", progress=False)
-    for count in killed_after:
-        with pytest.raises(Killed):
-            run_training(PLAN, data=data, folder=tmp_path / "parts", on_step=_kill_after(count), progress=False)
-    parts, again = run_training(PLAN, data=data, folder=tmp_path / "parts", progress=False)
-    assert all(torch.equal(whole.tensors[name], parts.tensors[name]) for name in whole.tensors)
-    assert _without_times(history) == _without_times(again)
+    _train_in_parts(PLAN, data, tmp_path, *killed_after)
 
 
 def test_bfloat16_until_it_is_quantised(tmp_path, data):
     """It goes on exactly too, and other sums give another model, which is exact where it counts."""
     plan = dataclasses.replace(PLAN, bfloat16=True)
-    whole, history = run_training(plan, data=data, folder=tmp_path / "whole", progress=False)
-    with pytest.raises(Killed):
-        run_training(plan, data=data, folder=tmp_path / "parts", on_step=_kill_after(12), progress=False)
-    parts, _ = run_training(plan, data=data, folder=tmp_path / "parts", progress=False)
-    assert all(torch.equal(whole.tensors[name], parts.tensors[name]) for name in whole.tensors)
+    model, history = _train_in_parts(plan, data, tmp_path, 12)
     _, other = run_training(PLAN, data=data, folder=tmp_path / "float32", progress=False)
     assert [record["loss"] for record in history] != [record["loss"] for record in other]
     _, validation = split(plan, data)
-    right = run(whole, validation.images).predictions == validation.labels
+    right = run(model, validation.images).predictions == validation.labels
     assert max(record["validation_accuracy"] for record in history[-2:]) == round(right.double().mean().item(), 4)
 
 
@@ -193,14 +195,9 @@ class Teacher(nn.Module):
 
 
 def test_mixed_and_erased_images_go_on_exactly(tmp_path, data):
-    plan = dataclasses.replace(PLAN, mixup=0.4, erase=0.5)
-    whole, _ = run_training(plan, data=data, folder=tmp_path / "whole", progress=False)
-    with pytest.raises(Killed):
-        run_training(plan, data=data, folder=tmp_path / "parts", on_step=_kill_after(9), progress=False)
-    parts, _ = run_training(plan, data=data, folder=tmp_path / "parts", progress=False)
-    assert all(torch.equal(whole.tensors[name], parts.tensors[name]) for name in whole.tensors)
+    mixed, _ = _train_in_parts(dataclasses.replace(PLAN, mixup=0.4, erase=0.5), data, tmp_path, 9)
     plain, _ = run_training(PLAN, data=data, folder=tmp_path / "plain", progress=False)
-    assert not all(torch.equal(whole.tensors[name], plain.tensors[name]) for name in whole.tensors)
+    assert not all(torch.equal(mixed.tensors[name], plain.tensors[name]) for name in mixed.tensors)
 
 
 def test_a_teacher_is_listened_to(tmp_path, data):
