@@ -27,7 +27,8 @@ def exact_type(weight: Tensor, x: Tensor) -> torch.dtype:
     Raises SaformerError: no type holds them.
     """
     inputs = int(x.amax()) if x.dtype == torch.uint8 else int(x.abs().amax())
-    if inputs <= _BYTE and weight.dtype == torch.int8 and weight.shape[1] < _TERMS and multiplies_bytes():
+    # With one input the strides of a matrix do not say how it lies, and torch's product of bytes reads elsewhere.
+    if inputs <= _BYTE and weight.dtype == torch.int8 and 1 < weight.shape[1] < _TERMS and multiplies_bytes():
         return torch.int8
     bound = int(weight.to(torch.int32).abs().sum(dim=1).amax()) * inputs
     if bound >= 2**53:
@@ -39,5 +40,11 @@ def sums_of_products(x: Tensor, weight: Tensor) -> Tensor:
     """`x` [M, fan-in] times `weight` [Co, fan-in], which are of a type that `exact_type` returned: int32 [M, Co]."""
     if x.dtype == torch.int8:
         # The one product of torch whose sums of bytes are int32; others bring them back to bytes.
-        return torch._int_mm(x, weight.T)
+        return torch._int_mm(_in_rows(x), _in_rows(weight).T)
     return (x @ weight.T).to(torch.int32)
+
+
+def _in_rows(matrix: Tensor) -> Tensor:
+    """The matrix row after row, with the strides that say so: that of a single row can have others, and is misread."""
+    usual = (matrix.shape[1], 1)
+    return matrix if matrix.stride() == usual else matrix.clone(memory_format=torch.contiguous_format)

@@ -1,5 +1,7 @@
 """Products of integers: the type follows the bound, and the sums are those of integers in every one of them."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -55,6 +57,23 @@ def test_bytes_where_the_processor_has_products_of_them(monkeypatch, x, expected
 def test_what_nothing_holds():
     with pytest.raises(SaformerError, match="no floating-point type holds exactly"):
         exact_type(LARGE.repeat(1, 2**10), numbers(2**30, torch.int32))
+
+
+def layouts(matrix):
+    """The same matrix row after row, column after column, and as a part of a wider one."""
+    columns = torch.empty_strided(matrix.shape, (1, matrix.shape[0]), dtype=matrix.dtype)
+    return matrix, columns.copy_(matrix), matrix.repeat(1, 2)[:, : matrix.shape[1]]
+
+
+@pytest.mark.parametrize("inputs", [1, 2, 3, 4, 7, 8, 9, 16, 27, 33, 64, 200])
+def test_sums_of_every_shape_and_layout(inputs):
+    generator = torch.Generator().manual_seed(inputs)
+    for rows, outputs in itertools.product([1, 2, 3, 4, 7, 8, 17, 64], [1, 2, 3, 8, 9, 17, 48]):
+        x = torch.randint(-127, 128, (rows, inputs), generator=generator)
+        weight = torch.randint(-127, 128, (outputs, inputs), generator=generator).to(torch.int8)
+        dtype, expected = exact_type(weight, x), (x[:, None] * weight.long()).sum(dim=2).int()
+        for left, right in itertools.product(layouts(x.to(dtype)), layouts(weight.to(dtype))):
+            assert torch.equal(sums_of_products(left, right), expected)
 
 
 @pytest.mark.parametrize("largest", [1, 127, 255, 2**20])
