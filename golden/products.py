@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from golden.errors import SaformerError
+from golden.processor import has_instructions
 
 _INSTRUCTIONS = ("avx512_vnni", "avx_vnni", "amx_int8")
 """Any of these multiplies and adds bytes exactly; without them products of bytes are slower than those in float32."""
@@ -17,8 +18,7 @@ _TERMS = 2**31 // 2**14
 @lru_cache(maxsize=1)
 def multiplies_bytes() -> bool:
     """Whether the processor has instructions for sums of products of bytes."""
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name, False) for name in _INSTRUCTIONS)
+    return has_instructions(*_INSTRUCTIONS)
 
 
 def exact_type(weight: Tensor, x: Tensor) -> torch.dtype:

@@ -24,6 +24,7 @@ from golden.errors import SaformerError
 from golden.files import write_atomically
 from golden.integer import IntegerModel
 from golden.plan import Stage, TrainPlan
+from golden.processor import has_instructions
 from golden.quantise import export
 from golden.recipe import SPIKING, Recipe
 from golden.tensors import tensor_specs
@@ -126,8 +127,7 @@ def has_bfloat16(device: str) -> bool:
     """Whether a device, "cpu" or "cuda", has instructions for sums of products in bfloat16."""
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+    return has_instructions("avx512_bf16", "amx_bf16")
 
 
 def _check_device(device: str) -> None:

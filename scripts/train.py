@@ -146,12 +146,12 @@ def train(
     )
     tensor_specs(settings)  # or it could not be exported
     images = load_training(settings, data)
+    if threads is not None:
+        torch.set_num_threads(threads)
     recipe = (
         SPIKING if begin is None else ContinuedRecipe(begin.model, config=settings, labelled=split(plan, images)[0])
     )
     ensure_folder(out)
-    if threads is not None:
-        torch.set_num_threads(threads)
     _show_outlook(plan, outlook(plan, data=images, device=chosen, recipe=recipe), chosen)
     _model, history = run_training(plan, data=images, folder=out, device=chosen, teacher=taught_by, recipe=recipe)
     path = out / f"{settings.name}.safetensors"

@@ -19,6 +19,11 @@ BLOCK = 4096
 class SpikeMemory(wiring.Component):
     """A linear array of beats. A word is ``word_beats`` consecutive beats, aligned.
 
+    Parameters
+    ----------
+    config : sizes
+    block : entries that block RAMs are taken to have, a power of two of at least 8
+
     Members
     -------
     write : In(stream of address and one beat, always ready)
@@ -32,11 +37,6 @@ class SpikeMemory(wiring.Component):
 
     Yosys makes all block RAMs of a memory alike, of one beyond 4,096 words with 4,096 entries: for 9,728 words of 64
     bits it takes 48, and fills 38. What would fill no more than three quarters of the last ones is a memory of its own.
-
-    Parameters
-    ----------
-    config : sizes
-    block : entries that block RAMs are taken to have, a power of two of at least 8
     """
 
     def __init__(self, *, config: HardwareConfig, block: int = BLOCK):
